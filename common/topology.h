@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many CPUs may this process really use, and why. The only file that includes hwloc.
+ *
+ * "auto" is the smallest of: CPUs of the affinity mask and cpuset (hwloc), and the smallest cgroup
+ * CPU quota on the whole path from this process's group to the root (v1 cpu.cfs_quota_us /
+ * cpu.cfs_period_us, v2 cpu.max; kernel documentation cgroup-v1/ and cgroup-v2). */
+#ifndef FEEDRATE_TOPOLOGY_H
+#define FEEDRATE_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct topology {
+	int online;              /* CPUs of the machine */
+	int allowed;             /* affinity and cpuset */
+	double quota;            /* CPUs by cgroup quota; 0: no quota */
+	int64_t memory_limit;    /* smallest cgroup memory limit or RAM, bytes */
+	int64_t ram_bytes;
+	int64_t l3_bytes;        /* all L3 caches together; 0: unknown */
+	char why[160];           /* "2 by affinity; cgroup /a/b allows 1.5" */
+};
+
+/* root: prefix for /proc and /sys in tests, "" for the real ones. */
+int topology_read(const char *root, struct topology *ret, struct err *err);
+
+enum cpu_round { CPU_AUTO, CPU_CEIL, CPU_FLOOR };
+
+/* CPUs to use: the quota rounded as asked (auto rounds to nearest, at least 1), never above
+ * allowed. */
+int topology_cpus(const struct topology *t, enum cpu_round round);
+
+/* Binds the calling thread to one of the allowed CPUs: index-th compactly or spread over caches. */
+int topology_bind_thread(const struct topology *t, int index, bool spread);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dataset - files and samples of a data set: from the manifest synth-data wrote, or by scanning an
+ * existing tree (sources external and cached on a user's origin). */
+#ifndef HARNESS_DATASET_H
+#define HARNESS_DATASET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/knob.h"
+
+struct data_file {
+	char *path; /* relative to the data set's folder */
+	uint64_t size;
+	uint32_t first, n; /* samples of this file; n 0: unknown until read (a foreign TFRecord) */
+};
+
+struct data_sample {
+	uint32_t file;
+	uint32_t len;      /* bytes: the payload of a record, the whole file of imagefolder */
+	uint64_t off;      /* of the record's header, or 0 */
+	uint32_t crc;      /* CRC32C of the payload; valid if the set has a manifest */
+};
+
+struct dataset {
+	enum data_format format;
+	bool manifest;      /* samples are known exactly */
+	struct data_file *files;
+	uint32_t n_files;
+	struct data_sample *samples;
+	uint32_t n_samples; /* 0 for foreign TFRecord */
+	uint64_t bytes;
+	double scan_s;      /* time that listing took */
+};
+
+/* Reads DIR/manifest.txt; keeps the first max_samples samples (0: all). */
+int dataset_load(const char *dir, uint32_t max_samples, struct dataset *ret, struct err *err);
+
+/* Lists at most max_files files of an existing tree: *.tfrecord* and train-*-of-* shards, or JPEGs
+ * in class folders; decides the format by what it finds. Never writes there. Gives up after
+ * timeout_ns. */
+int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, struct dataset *ret,
+	struct err *err);
+void dataset_done(struct dataset *d);
+
+#endif
