@@ -33,14 +33,14 @@ struct reply {
 	struct iovec iov[REPLY_PARTS];
 	struct extent ext[REPLY_PARTS];
 	int n, n_ext;
-	void *scratch;      /* caller's buffer for bytes read from files: >= the request's len */
+	void *scratch; /* caller's buffer for bytes read from files: >= the request's len */
 	size_t scratch_len;
 };
 
 /* All of [off, off+len) from the tiers, or -EAGAIN. CRCs are checked here; a chunk that fails is
  * dropped and counts as not there. -EIO only for errors below that have no other way. */
-int stack_read_now(struct stack *s, const struct object *obj, uint64_t off, size_t len,
-	struct reply *ret);
+int stack_read_now(
+	struct stack *s, const struct object *obj, uint64_t off, size_t len, struct reply *ret);
 void reply_put(struct reply *r);
 
 /* A parked read. The caller owns it from stack_read_later() until done() was called; done runs

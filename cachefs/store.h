@@ -37,9 +37,9 @@
  * are free; name is borrowed from whoever filled the struct (see each op). */
 struct object {
 	const char *name;
-	uint64_t version;   /* of etag, else of (size, mtime); never 0 for files */
-	uint64_t size;      /* bytes; 0 for folders */
-	int64_t mtime_ns;   /* since 1970; 0: unknown */
+	uint64_t version; /* of etag, else of (size, mtime); never 0 for files */
+	uint64_t size;    /* bytes; 0 for folders */
+	int64_t mtime_ns; /* since 1970; 0: unknown */
 	bool is_dir;
 	char etag[ETAG_MAX]; /* as the origin gave it, quotes included; "" if none or too long */
 };
@@ -74,8 +74,8 @@ struct store_ops {
 
 	/* A new layer over lower, which the new layer does not own. origin: text as the user gave
 	 * it, NULL for layers that are no origin. NULL and err filled on failure. */
-	struct store *(*open)(const struct config *cfg, const char *origin, struct store *lower,
-		struct err *err);
+	struct store *(*open)(
+		const struct config *cfg, const char *origin, struct store *lower, struct err *err);
 	/* All calls have returned and all extents are put. */
 	void (*close)(struct store *st);
 
@@ -83,8 +83,8 @@ struct store_ops {
 	int (*stat)(struct store *st, const char *name, enum store_wait wait, struct object *ret);
 
 	/* Every entry of the folder, attributes included, once each. -ENOTDIR, -ENOENT. */
-	int (*list)(struct store *st, const char *dir, enum store_wait wait, list_fn *each,
-		void *arg);
+	int (*list)(
+		struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg);
 
 	/* Bytes [off, off+len) of obj, which lie inside the object, all of them or an error.
 	 * May wait, within the deadline of the layer. -ESTALE: the origin has another version. */
@@ -126,8 +126,8 @@ int store_stat(struct store *st, const char *name, enum store_wait wait, struct 
 int store_list(struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg);
 int store_fetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len,
 	sink_fn *each, void *arg);
-int store_lend(struct store *st, const struct object *obj, uint64_t off, size_t len,
-	struct extent *ret);
+int store_lend(
+	struct store *st, const struct object *obj, uint64_t off, size_t len, struct extent *ret);
 void extent_put(struct extent *ext);
 int store_prefetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len);
 int store_drop(struct store *st, const char *name); /* every layer of the stack */

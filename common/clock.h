@@ -9,9 +9,9 @@
 #define NSEC_PER_MSEC 1000000LL
 #define NSEC_PER_USEC 1000LL
 
-int64_t clock_now_ns(void);      /* CLOCK_MONOTONIC */
-int64_t clock_wall_ns(void);     /* CLOCK_REALTIME, for log lines and file names only */
-int64_t clock_cpu_ns(void);      /* CPU time of this process */
+int64_t clock_now_ns(void);  /* CLOCK_MONOTONIC */
+int64_t clock_wall_ns(void); /* CLOCK_REALTIME, for log lines and file names only */
+int64_t clock_cpu_ns(void);  /* CPU time of this process */
 int64_t clock_thread_cpu_ns(void);
 
 /* Sleeps until CLOCK_MONOTONIC reaches deadline_ns (absolute, so no drift); returns how late it

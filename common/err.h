@@ -28,9 +28,9 @@ const char *err_nearest(const char *typed, const char *const *words, size_t n);
 /* Exit codes of every program. */
 enum exit_code {
 	EXIT_DONE = 0,
-	EXIT_FAILED = 1,      /* a run failed */
-	EXIT_USAGE = 2,       /* bad usage or bad input; nothing was changed */
-	EXIT_REGRESSION = 3,  /* run-bench compare */
+	EXIT_FAILED = 1,     /* a run failed */
+	EXIT_USAGE = 2,      /* bad usage or bad input; nothing was changed */
+	EXIT_REGRESSION = 3, /* run-bench compare */
 	EXIT_INTERRUPTED = 130
 };
 

@@ -103,7 +103,8 @@ static int sync_folder_of(const char *path)
 
 static int write_and_sync(const char *path, const void *data, size_t len, mode_t mode)
 {
-	AUTO(close) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	AUTO(close)
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	int r;
 
 	if (fd < 0)

@@ -17,8 +17,7 @@ int file_read(const char *path, size_t max, char **ret_data, size_t *ret_len);
 
 /* Writes PATH.tmp.PID, fsyncs, renames over PATH, fsyncs the folder: PATH is old or new, never
  * half-written. */
-int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
-	struct err *err);
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 
 int file_make_dirs(const char *path, mode_t mode); /* mkdir -p; 0 when it exists */
 int file_remove_tree(const char *path);            /* rm -r, never follows symbolic links */

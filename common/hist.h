@@ -17,7 +17,7 @@ struct hist {
 };
 
 void hist_reset(struct hist *h);
-void hist_add(struct hist *h, int64_t ns);  /* any thread; negative counts as 0 */
+void hist_add(struct hist *h, int64_t ns); /* any thread; negative counts as 0 */
 void hist_merge(struct hist *into, const struct hist *from);
 
 /* The smallest value v such that at least q (0..1) of the samples are <= v, taken at the middle of

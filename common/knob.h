@@ -59,7 +59,7 @@ enum bench_sync { SYNC_STEP, SYNC_NONE };
 /* Special words of numeric knobs stand for negative values: see `words` of the row. */
 #define KNOB_VALUE_AUTO (-1)
 #define KNOB_VALUE_NEVER (-1)
-#define PAGE_CACHE_ANY (-1)    /* bench.page_cache=any: no limit */
+#define PAGE_CACHE_ANY (-1) /* bench.page_cache=any: no limit */
 #define BENCH_DECODE_NONE (-2)
 
 struct knob {
@@ -69,12 +69,13 @@ struct knob {
 	const char *words;           /* "auto=-1,never=-2" or, for CHOICE, "direct,page" */
 	unsigned owner;              /* bits of enum knob_owner */
 	enum knob_when when;
-	const char *sweep;           /* values a sweep tries, comma-separated; "" for none */
-	const char *elsewhere;       /* whose setting this mirrors, with its default; "" for none */
-	const char *help;            /* one sentence, units and source of the default included */
-	size_t offset;               /* of the field in struct config */
+	const char *sweep;     /* values a sweep tries, comma-separated; "" for none */
+	const char *elsewhere; /* whose setting this mirrors, with its default; "" for none */
+	const char *help;      /* one sentence, units and source of the default included */
+	size_t offset;         /* of the field in struct config */
 };
 
+/* clang-format off */
 enum knob_id {
 #define SECTION(name, help)
 #define KNOB(section, name, ...) KNOB_ID_##section##_##name,
@@ -82,12 +83,13 @@ enum knob_id {
 #include "common/knobs.def"
 	KNOB_N
 };
+/* clang-format on */
 
 extern const struct knob knobs[KNOB_N];
 
 /* Where a value came from: text is "default", "preset:oss", "profile:quick.ini:12" or "option". */
 struct knob_origin {
-	char *text;  /* the value as the user wrote it */
+	char *text; /* the value as the user wrote it */
 	char *from;
 };
 
@@ -100,6 +102,7 @@ struct knob_origin {
 #define FIELD_CHOICE int
 #define FIELD_STRING const char *
 
+/* clang-format off */
 struct config {
 #define SECTION(name, help) struct {
 #define KNOB(section, name, type, ...) FIELD_##type name;
@@ -107,6 +110,7 @@ struct config {
 #include "common/knobs.def"
 	struct knob_origin origin[KNOB_N];
 };
+/* clang-format on */
 
 /* All defaults; NULL only without memory. */
 struct config *config_new(void);
@@ -145,7 +149,8 @@ json_t *config_to_json(const struct config *cfg, unsigned owner);
 void config_to_ini(const struct config *cfg, unsigned owner, FILE *out);
 
 /* ---- comma lists inside STRING knobs ---- */
-char **list_split(const char *text, char separator, size_t *ret_n); /* trimmed; free with list_free */
+char **list_split(
+	const char *text, char separator, size_t *ret_n); /* trimmed; free with list_free */
 void list_free(char **list);
 
 /* ---- command lines ---- */
@@ -159,9 +164,10 @@ struct cli_option {
 
 struct cli {
 	const char *program, *usage, *summary; /* usage lines, one sentence */
-	const struct cli_option *options;      /* ends with .name == NULL; --help and --version are added */
+	const struct cli_option
+		*options; /* ends with .name == NULL; --help and --version are added */
 	unsigned owner;
-	option_fn *seen;     /* options without knob, in order; must not be NULL if there are any */
+	option_fn *seen; /* options without knob, in order; must not be NULL if there are any */
 	void *arg;
 };
 

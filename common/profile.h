@@ -39,15 +39,15 @@ int profile_load(const char *path, struct profile *ret, struct err *err);
 void profile_done(struct profile *p);
 
 /* Applies knob sections, then variant (NULL: none) with its bases. */
-int profile_apply(const struct profile *p, const char *variant, struct config *cfg,
-	struct err *err);
+int profile_apply(
+	const struct profile *p, const char *variant, struct config *cfg, struct err *err);
 
 /* Names X of sections "[KIND.X]" in order of first appearance; NULL-terminated, free with
  * list_free(). */
 char **profile_tables(const struct profile *p, const char *kind);
 
 /* Value of KEY in [KIND.NAME], the last one given; NULL if absent. Owned by the profile. */
-const char *profile_value(const struct profile *p, const char *kind, const char *name,
-	const char *key);
+const char *profile_value(
+	const struct profile *p, const char *kind, const char *name, const char *key);
 
 #endif

@@ -13,13 +13,13 @@
 #include "common/err.h"
 
 struct topology {
-	int online;              /* CPUs of the machine */
-	int allowed;             /* affinity and cpuset */
-	double quota;            /* CPUs by cgroup quota; 0: no quota */
-	int64_t memory_limit;    /* smallest cgroup memory limit or RAM, bytes */
+	int online;           /* CPUs of the machine */
+	int allowed;          /* affinity and cpuset */
+	double quota;         /* CPUs by cgroup quota; 0: no quota */
+	int64_t memory_limit; /* smallest cgroup memory limit or RAM, bytes */
 	int64_t ram_bytes;
-	int64_t l3_bytes;        /* all L3 caches together; 0: unknown */
-	char why[160];           /* "2 by affinity; cgroup /a/b allows 1.5" */
+	int64_t l3_bytes; /* all L3 caches together; 0: unknown */
+	char why[160];    /* "2 by affinity; cgroup /a/b allows 1.5" */
 };
 
 /* root: prefix for /proc and /sys in tests, "" for the real ones. */

@@ -18,20 +18,20 @@ struct data_file {
 
 struct data_sample {
 	uint32_t file;
-	uint32_t len;      /* bytes: the payload of a record, the whole file of imagefolder */
-	uint64_t off;      /* of the record's header, or 0 */
-	uint32_t crc;      /* CRC32C of the payload; valid if the set has a manifest */
+	uint32_t len; /* bytes: the payload of a record, the whole file of imagefolder */
+	uint64_t off; /* of the record's header, or 0 */
+	uint32_t crc; /* CRC32C of the payload; valid if the set has a manifest */
 };
 
 struct dataset {
 	enum data_format format;
-	bool manifest;      /* samples are known exactly */
+	bool manifest; /* samples are known exactly */
 	struct data_file *files;
 	uint32_t n_files;
 	struct data_sample *samples;
 	uint32_t n_samples; /* 0 for foreign TFRecord */
 	uint64_t bytes;
-	double scan_s;      /* time that listing took */
+	double scan_s; /* time that listing took */
 };
 
 /* Reads DIR/manifest.txt; keeps the first max_samples samples (0: all). */

@@ -26,12 +26,12 @@ struct run_spec {
 	const char *data_dir, *work_dir;
 	int gpus, batch, prefetch, readers; /* readers: a GPU */
 	int steps, epochs;
-	double images_per_s;    /* of one accelerator */
-	int64_t step_ns;        /* batch / images_per_s */
+	double images_per_s; /* of one accelerator */
+	int64_t step_ns;     /* batch / images_per_s */
 	int64_t allreduce_ns;
 	int64_t capacity_bytes;
 	uint64_t seed;
-	bool want_cold;         /* chill before epoch 1 */
+	bool want_cold;                 /* chill before epoch 1 */
 	int64_t max_time_ns, max_bytes; /* 0: no limit */
 	/* Called about 4 times a second from run_execute()'s thread while it runs; may be NULL. */
 	void (*progress)(const struct run_progress *p, void *arg);
@@ -49,7 +49,7 @@ struct run_part {
 struct run_result {
 	struct run_part cold, steady, job;
 	double startup_s;
-	uint64_t late_steps;      /* deadlines the pacer itself missed by > 1% of a step */
+	uint64_t late_steps; /* deadlines the pacer itself missed by > 1% of a step */
 	uint64_t samples_checked, samples_twice, samples_missing, crc_errors;
 	int queue_start, queue_end; /* full batches at the start and end of timing */
 	bool chilled, ended_early;

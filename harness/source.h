@@ -23,9 +23,9 @@ struct source;
 struct dataset; /* harness/dataset.h: files and samples of a data set */
 
 enum source_flags {
-	SOURCE_NO_FILES = 1,    /* only sample(): no file ops, nothing to chill */
-	SOURCE_PAGE_CACHE = 2,  /* its files go through this host's page cache */
-	SOURCE_KEEPS = 4        /* keeps bytes between epochs: run bench.epochs of them */
+	SOURCE_NO_FILES = 1,   /* only sample(): no file ops, nothing to chill */
+	SOURCE_PAGE_CACHE = 2, /* its files go through this host's page cache */
+	SOURCE_KEEPS = 4       /* keeps bytes between epochs: run bench.epochs of them */
 };
 
 /* What a run reads, given to open(). Borrowed for the life of the source. */
@@ -39,8 +39,8 @@ struct source_spec {
 };
 
 struct source_file {
-	int fd;              /* -1 where the source has no descriptors */
-	void *handle;        /* source's own */
+	int fd;       /* -1 where the source has no descriptors */
+	void *handle; /* source's own */
 	uint64_t size;
 };
 
@@ -57,8 +57,8 @@ struct source_ops {
 
 	/* Files; path relative to the data set. Any thread; a file is used by one thread at a time. */
 	int (*file_open)(struct source *src, const char *path, struct source_file *ret);
-	ssize_t (*file_pread)(struct source *src, struct source_file *f, void *buf, size_t len,
-		uint64_t off);
+	ssize_t (*file_pread)(
+		struct source *src, struct source_file *f, void *buf, size_t len, uint64_t off);
 	void (*file_close)(struct source *src, struct source_file *f);
 
 	/* SOURCE_NO_FILES: sample number index of any reader into buf, len bytes. */
