@@ -29,12 +29,14 @@ struct store *stack_top(struct stack *s);
 
 /* Bytes of a reply: verified, complete, valid until reply_put(). */
 #define REPLY_PARTS 64
+#define REPLY_SCRATCH(len) ((len) + 2 * CHUNK_SIZE)
 struct reply {
 	struct iovec iov[REPLY_PARTS];
 	struct extent ext[REPLY_PARTS];
 	int n, n_ext;
-	void *scratch; /* caller's buffer for bytes read from files: >= the request's len */
-	size_t scratch_len;
+	void *scratch;      /* caller's buffer for bytes read from files */
+	size_t scratch_len; /* >= REPLY_SCRATCH(len): CRCs want whole chunks; NULL and 0 is legal
+			     * where no tier has files, else such reads are -EAGAIN */
 };
 
 /* All of [off, off+len) from the tiers, or -EAGAIN. CRCs are checked here; a chunk that fails is

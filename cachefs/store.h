@@ -44,12 +44,19 @@ struct object {
 	char etag[ETAG_MAX]; /* as the origin gave it, quotes included; "" if none or too long */
 };
 
-/* Lent bytes: mem, or fd and off, never both. Valid until extent_put(), which the taker owes. */
+/* Lent bytes: mem, or fd and off, never both (mem NULL: a file). Valid until extent_put(), which
+ * the taker owes. A lender that kept the bytes for a while gives the CRC32C of every CHUNK_SIZE
+ * bytes of the object (the last chunk of an object is shorter): crc[0] is that of the chunk
+ * in which the extent begins, and the whole of each chunk touched lies around the extent, `lead`
+ * bytes before it, `whole` bytes from the start of the first chunk to the end of the last. */
 struct extent {
 	const void *mem;
 	int fd;
+	bool drop_pages; /* files: leave nothing in the page cache */
 	off_t off;
 	size_t len;
+	size_t lead, whole;
+	const uint32_t *crc; /* NULL: nothing to check against */
 	struct store *owner; /* NULL: nothing to put */
 	uint64_t cookie;     /* owner's */
 };
@@ -95,7 +102,13 @@ struct store_ops {
 	 * never waits for network or a lock held over I/O. -EAGAIN: not here (nor below). */
 	int (*lend)(struct store *st, const struct object *obj, uint64_t off, size_t len,
 		struct extent *ret);
-	void (*put)(struct store *st, struct extent *ext); /* owners of extents only */
+	void (*put)(struct store *st, struct extent *ext);    /* owners of extents only */
+	void (*reject)(struct store *st, struct extent *ext); /* the CRC disagreed: forget it */
+
+	/* Offers a whole block [off, off+ext->len) that was just fetched from below this layer's
+	 * upper neighbour, with its CRCs. 0: the layer keeps it and puts the extent when it is
+	 * done with it; else the extent stays the caller's. -EEXIST: here already. */
+	int (*keep)(struct store *st, const struct object *obj, uint64_t off, struct extent *ext);
 
 	/* Hint: these bytes will be read. Never waits. */
 	int (*prefetch)(struct store *st, const struct object *obj, uint64_t off, uint64_t len);
@@ -129,6 +142,15 @@ int store_fetch(struct store *st, const struct object *obj, uint64_t off, uint64
 int store_lend(
 	struct store *st, const struct object *obj, uint64_t off, size_t len, struct extent *ret);
 void extent_put(struct extent *ext);
+void extent_reject(struct extent *ext); /* and put */
+int store_keep(struct store *st, const struct object *obj, uint64_t off, struct extent *ext);
+
+/* Reads ext, which is a file's, into buf: ext->whole bytes from the start of its first chunk
+ * (ext->len from its start if it has no CRCs). */
+int extent_read(const struct extent *ext, void *buf);
+
+/* 0, or -EBADMSG when a chunk of whole (ext->whole bytes) disagrees with its CRC. */
+int extent_check(const struct extent *ext, const void *whole);
 int store_prefetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len);
 int store_drop(struct store *st, const char *name); /* every layer of the stack */
 

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The wrappers around store_ops: they check the contract, go past layers without the op, time and
+ * count every call; and the registry of all layers and origins. See store.h. */
+#include "cachefs/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/crc32c.h"
+#include "common/file.h"
+
+#define NAME_BYTES_MAX 4095
+#define COMPONENT_BYTES_MAX 255
+
+/* One line an entry. */
+const struct store_ops *const store_registry[] = {
+	NULL,
+};
+
+const struct store_ops *store_find(const char *name)
+{
+	for (size_t i = 0; store_registry[i]; i++)
+		if (!strcmp(store_registry[i]->name, name))
+			return store_registry[i];
+	return NULL;
+}
+
+int store_init(struct store *st, const struct store_ops *ops, struct store *lower)
+{
+	*st = (struct store){.ops = ops, .lower = lower};
+	st->counters = aligned_alloc(64, sizeof(*st->counters));
+	for (size_t i = 0; i < ARRAY_SIZE(st->latency); i++)
+		st->latency[i] = calloc(1, sizeof(*st->latency[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(st->latency); i++)
+		if (!st->latency[i] || !st->counters) {
+			store_done(st);
+			return -ENOMEM;
+		}
+	memset(st->counters, 0, sizeof(*st->counters));
+	return 0;
+}
+
+void store_done(struct store *st)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(st->latency); i++)
+		free(st->latency[i]);
+	free(st->counters);
+	*st = (struct store){0};
+}
+
+/* ---- names ---- */
+
+static bool component_valid(const char *s, size_t len)
+{
+	if (!len || len > COMPONENT_BYTES_MAX || memchr(s, '/', len))
+		return false;
+	return !(s[0] == '.' && (len == 1 || (len == 2 && s[1] == '.')));
+}
+
+bool store_component_valid(const char *component)
+{
+	return component_valid(component, strlen(component));
+}
+
+bool store_name_valid(const char *name)
+{
+	if (!*name)
+		return true;
+	if (strlen(name) > NAME_BYTES_MAX)
+		return false;
+	for (;;) {
+		size_t len = strcspn(name, "/");
+
+		if (!component_valid(name, len))
+			return false;
+		if (!name[len])
+			return true;
+		name += len + 1;
+	}
+}
+
+static uint64_t fnv1a(uint64_t hash, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+
+	while (len--)
+		hash = (hash ^ *p++) * 0x100000001b3ull;
+	return hash;
+}
+
+uint64_t store_version(const char *etag, uint64_t size, int64_t mtime_ns)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	if (etag && *etag) {
+		hash = fnv1a(hash, etag, strlen(etag));
+	} else {
+		hash = fnv1a(hash, &size, sizeof(size));
+		hash = fnv1a(hash, &mtime_ns, sizeof(mtime_ns));
+	}
+	return hash ? hash : 1;
+}
+
+/* ---- calls ---- */
+
+static int finish(struct store *st, enum store_op_kind kind, int64_t start_ns, int r)
+{
+	hist_add(st->latency[kind], clock_now_ns() - start_ns);
+	if (r < 0 && r != -EAGAIN && r != -ENOENT)
+		counter_add(st->counters, LAYER_errors, 1);
+	return r;
+}
+
+int store_stat(struct store *st, const char *name, enum store_wait wait, struct object *ret)
+{
+	struct object found = {0};
+
+	while (st && !st->ops->stat)
+		st = st->lower;
+	if (!st)
+		return -ENOTSUP;
+	if (!store_name_valid(name))
+		return -ENOENT;
+	counter_add(st->counters, LAYER_stats, 1);
+	int r = finish(st, STORE_STAT, clock_now_ns(), st->ops->stat(st, name, wait, &found));
+
+	if (r < 0)
+		return r;
+	found.name = name;
+	*ret = found;
+	return 0;
+}
+
+int store_list(struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg)
+{
+	while (st && !st->ops->list)
+		st = st->lower;
+	if (!st)
+		return -ENOTSUP;
+	if (!store_name_valid(dir))
+		return -ENOENT;
+	counter_add(st->counters, LAYER_lists, 1);
+	return finish(st, STORE_LIST, clock_now_ns(), st->ops->list(st, dir, wait, each, arg));
+}
+
+/* [off, off+len) lies inside the object, and the object is a file's version. */
+static bool range_valid(const struct object *obj, uint64_t off, uint64_t len)
+{
+	return !obj->is_dir && obj->version && len && off < obj->size && len <= obj->size - off;
+}
+
+/* What a fetch hands up, checked: not a byte more than was asked for. */
+struct counted_sink {
+	sink_fn *each;
+	void *arg;
+	uint64_t left;
+};
+
+static int count_sink(void *arg, const void *data, size_t len)
+{
+	struct counted_sink *c = arg;
+
+	if (len > c->left)
+		return -EPROTO;
+	c->left -= len;
+	return c->each(c->arg, data, len);
+}
+
+int store_fetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len,
+	sink_fn *each, void *arg)
+{
+	struct counted_sink counted = {each, arg, len};
+
+	while (st && !st->ops->fetch)
+		st = st->lower;
+	if (!st)
+		return -ENOTSUP;
+	if (!range_valid(obj, off, len))
+		return -EINVAL;
+	counter_add(st->counters, LAYER_reads, 1);
+	int64_t start_ns = clock_now_ns();
+	int r = st->ops->fetch(st, obj, off, len, count_sink, &counted);
+
+	if (!r && counted.left)
+		r = -EIO; /* a short fetch would become a short reply */
+	counter_add(st->counters, LAYER_read_bytes, (int64_t)(len - counted.left));
+	return finish(st, STORE_FETCH, start_ns, r);
+}
+
+int store_lend(
+	struct store *st, const struct object *obj, uint64_t off, size_t len, struct extent *ret)
+{
+	struct extent ext = {.fd = -1};
+
+	while (st && !st->ops->lend)
+		st = st->lower;
+	if (!st)
+		return -EAGAIN;
+	if (!range_valid(obj, off, len))
+		return -EINVAL;
+	int64_t start_ns = clock_now_ns();
+	int r = st->ops->lend(st, obj, off, len, &ext);
+
+	if (r < 0)
+		return r == -EAGAIN ? r : finish(st, STORE_LEND, start_ns, r);
+	counter_add(st->counters, LAYER_reads, 1);
+	counter_add(st->counters, LAYER_read_bytes, (int64_t)ext.len);
+	*ret = ext;
+	return finish(st, STORE_LEND, start_ns, 0);
+}
+
+void extent_put(struct extent *ext)
+{
+	struct store *owner = ext->owner;
+
+	ext->owner = NULL;
+	if (owner)
+		owner->ops->put(owner, ext);
+}
+
+void extent_reject(struct extent *ext)
+{
+	if (ext->owner && ext->owner->ops->reject)
+		ext->owner->ops->reject(ext->owner, ext);
+	extent_put(ext);
+}
+
+int store_keep(struct store *st, const struct object *obj, uint64_t off, struct extent *ext)
+{
+	while (st && !st->ops->keep)
+		st = st->lower;
+	return st ? st->ops->keep(st, obj, off, ext) : -ENOTSUP;
+}
+
+int store_prefetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len)
+{
+	while (st && !st->ops->prefetch)
+		st = st->lower;
+	if (!range_valid(obj, off, len))
+		return -EINVAL;
+	return st ? st->ops->prefetch(st, obj, off, len) : 0;
+}
+
+int store_drop(struct store *st, const char *name)
+{
+	int first = 0;
+
+	if (!store_name_valid(name))
+		return -ENOENT;
+	for (; st; st = st->lower) {
+		if (!st->ops->drop)
+			continue;
+		int r = finish(st, STORE_DROP, clock_now_ns(), st->ops->drop(st, name));
+
+		if (r < 0 && !first)
+			first = r;
+	}
+	return first;
+}
+
+static int copy_sink(void *arg, const void *data, size_t len)
+{
+	char **to = arg;
+
+	memcpy(*to, data, len);
+	*to += len;
+	return 0;
+}
+
+int store_read(struct store *st, const struct object *obj, uint64_t off, void *buf, size_t len)
+{
+	char *to = buf;
+
+	return store_fetch(st, obj, off, len, copy_sink, &to);
+}
+
+/* ---- extents ---- */
+
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080 /* Linux 6.14; filesystems without it answer EOPNOTSUPP */
+#endif
+
+/* Reads without leaving pages behind, where the filesystem can; falls back to forgetting them. */
+static int read_dropping(int fd, void *buf, size_t len, off_t off)
+{
+	struct iovec iov = {buf, len};
+	ssize_t n = preadv2(fd, &iov, 1, off, RWF_DONTCACHE);
+
+	if (n == (ssize_t)len)
+		return 0;
+	int r = file_pread_all(fd, buf, len, off);
+
+	posix_fadvise(fd, off, (off_t)len, POSIX_FADV_DONTNEED);
+	return r;
+}
+
+int extent_read(const struct extent *ext, void *buf)
+{
+	size_t len = ext->crc ? ext->whole : ext->len;
+	off_t off = ext->crc ? ext->off - (off_t)ext->lead : ext->off;
+
+	if (ext->drop_pages)
+		return read_dropping(ext->fd, buf, len, off);
+	return file_pread_all(ext->fd, buf, len, off);
+}
+
+int extent_check(const struct extent *ext, const void *whole)
+{
+	const char *p = whole;
+
+	for (size_t done = 0, i = 0; ext->crc && done < ext->whole; i++) {
+		size_t n = ext->whole - done < CHUNK_SIZE ? ext->whole - done : CHUNK_SIZE;
+
+		if (crc32c(0, p + done, n) != ext->crc[i])
+			return -EBADMSG;
+		done += n;
+	}
+	return 0;
+}
