@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/err.h"
 #include "common/knob.h"
@@ -18,7 +19,8 @@ struct data_file {
 
 struct data_sample {
 	uint32_t file;
-	uint32_t len; /* bytes: the payload of a record, the whole file of imagefolder */
+	uint32_t len; /* bytes: the payload of a record, the whole file of imagefolder;
+			 0 without a manifest: unknown until read */
 	uint64_t off; /* of the record's header, or 0 */
 	uint32_t crc; /* CRC32C of the payload; valid if the set has a manifest */
 };
@@ -37,9 +39,17 @@ struct dataset {
 /* Reads DIR/manifest.txt; keeps the first max_samples samples (0: all). */
 int dataset_load(const char *dir, uint32_t max_samples, struct dataset *ret, struct err *err);
 
+/* The same from an open manifest; name is for messages. */
+int dataset_parse(
+	FILE *in, const char *name, uint32_t max_samples, struct dataset *ret, struct err *err);
+
+/* A path that stays inside its folder: relative, no empty part, no "." or "..". */
+bool dataset_path_ok(const char *path);
+
 /* Lists at most max_files files of an existing tree: *.tfrecord* and train-*-of-* shards, or JPEGs
  * in class folders; decides the format by what it finds. Never writes there. Gives up after
- * timeout_ns. */
+ * timeout_ns with -ETIMEDOUT, even if the filesystem does not answer at all. Sizes: shards are
+ * stat'ed; of pictures only 64 are, and `bytes` is an estimate by them. */
 int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, struct dataset *ret,
 	struct err *err);
 void dataset_done(struct dataset *d);

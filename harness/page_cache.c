@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Windowed DONTNEED and its proof: see page_cache.h. */
+#include "harness/page_cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "common/cleanup.h"
+#include "common/knob.h"
+#include "harness/dataset.h"
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* the same on every architecture; Debian 12's headers lack it */
+#endif
+
+struct range {
+	int fd; /* our duplicate */
+	uint64_t off, len;
+};
+
+struct page_cache {
+	int64_t limit;
+	uint32_t max_ranges; /* a descriptor each: half of what the process may open */
+	pthread_mutex_t lock;
+	struct range *ring; /* [max_ranges]; this and all below guarded by lock */
+	uint32_t head, n;
+	int64_t held;
+};
+
+static uint32_t descriptors_to_use(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+		return 256;
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim); /* the soft limit is ours to raise */
+	return lim.rlim_cur > 131072 ? 65536 : (uint32_t)(lim.rlim_cur / 2);
+}
+
+struct page_cache *page_cache_new(int64_t limit_bytes)
+{
+	AUTO(free) struct page_cache *pc = calloc(1, sizeof(*pc));
+
+	if (!pc)
+		return NULL;
+	pc->limit = limit_bytes;
+	if (limit_bytes > 0) {
+		pc->max_ranges = descriptors_to_use();
+		pc->ring = calloc(pc->max_ranges, sizeof(*pc->ring));
+		if (!pc->ring)
+			return NULL;
+	}
+	pthread_mutex_init(&pc->lock, NULL);
+	return TAKE(pc);
+}
+
+static void drop_range(int fd, uint64_t off, uint64_t len)
+{
+	posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_DONTNEED);
+}
+
+static void drop_oldest(struct page_cache *pc)
+{
+	struct range *r = &pc->ring[pc->head];
+
+	drop_range(r->fd, r->off, r->len);
+	close(r->fd);
+	pc->held -= (int64_t)r->len;
+	pc->head = (pc->head + 1) % pc->max_ranges;
+	pc->n--;
+}
+
+static void keep_range(struct page_cache *pc, int fd, uint64_t off, uint64_t len)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	HOLD(&pc->lock);
+
+	while (pc->n && (pc->n == pc->max_ranges || pc->held + (int64_t)len > pc->limit))
+		drop_oldest(pc);
+	if (own < 0 || (int64_t)len > pc->limit) {
+		drop_range(fd, off, len);
+		if (own >= 0)
+			close(own);
+		return;
+	}
+	pc->ring[(pc->head + pc->n++) % pc->max_ranges] = (struct range){own, off, len};
+	pc->held += (int64_t)len;
+}
+
+void page_cache_note(struct page_cache *pc, int fd, uint64_t off, uint64_t len)
+{
+	if (pc->limit < 0 || fd < 0 || !len)
+		return;
+	if (pc->limit == 0)
+		drop_range(fd, off, len);
+	else
+		keep_range(pc, fd, off, len);
+}
+
+void page_cache_drop_all(struct page_cache *pc)
+{
+	HOLD(&pc->lock);
+
+	while (pc->n)
+		drop_oldest(pc);
+}
+
+void page_cache_free(struct page_cache *pc)
+{
+	if (!pc)
+		return;
+	page_cache_drop_all(pc);
+	pthread_mutex_destroy(&pc->lock);
+	free(pc->ring);
+	free(pc);
+}
+
+/* mincore(2) answers "all resident" to those who do not own the file. */
+static int64_t resident_by_mincore(int fd, const struct stat *st)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (size_t)st->st_size;
+	size_t pages = (size + page - 1) / page, in = 0;
+	AUTO(free) unsigned char *vec = malloc(pages);
+	int r;
+
+	if (st->st_uid != geteuid() && geteuid() != 0)
+		return -EPERM;
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	r = vec ? mincore(map, size, vec) : -1;
+	munmap(map, size);
+	if (r < 0)
+		return -EIO;
+	for (size_t i = 0; i < pages; i++)
+		in += vec[i] & 1;
+	return (int64_t)(in * page);
+}
+
+int64_t page_cache_resident(int fd)
+{
+	uint64_t whole[2] = {0, 0}; /* struct cachestat_range: off, len; 0: to the end */
+	uint64_t stat_out[5];       /* struct cachestat: nr_cache first, in pages */
+	struct stat st;
+
+	if (!syscall(SYS_cachestat, fd, whole, stat_out, 0))
+		return (int64_t)stat_out[0] * sysconf(_SC_PAGESIZE);
+	if (errno != ENOSYS && errno != EOPNOTSUPP)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_size ? resident_by_mincore(fd, &st) : 0;
+}
+
+int64_t page_cache_measure(int root, const struct dataset *data, uint32_t most)
+{
+	uint32_t n = data->n_files < most ? data->n_files : most;
+	int64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t file = (uint32_t)((uint64_t)i * data->n_files / n);
+		AUTO(close) int fd = openat(root, data->files[file].path, O_RDONLY | O_CLOEXEC);
+		int64_t in = fd < 0 ? -errno : page_cache_resident(fd);
+
+		if (in < 0)
+			return in;
+		sum += in;
+	}
+	return n ? (int64_t)((double)sum * data->n_files / n) : 0;
+}
+
+int64_t page_cache_evict(int root, const struct dataset *data, uint32_t most)
+{
+	for (uint32_t i = 0; i < data->n_files; i++) {
+		AUTO(close) int fd = openat(root, data->files[i].path, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			return -errno;
+		fdatasync(fd);
+		drop_range(fd, 0, 0);
+	}
+	return page_cache_measure(root, data, most);
+}

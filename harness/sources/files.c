@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plain files under a root folder: see files.h. */
+#include "harness/sources/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "common/cleanup.h"
+#include "harness/dataset.h"
+#include "harness/page_cache.h"
+
+/* Filesystems whose data may be cached out of this process's sight, or lie elsewhere. */
+static const unsigned long remote_magic[] = {
+	FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+	CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, V9FS_MAGIC, CODA_SUPER_MAGIC, 0x0bd00bd0UL, /* Lustre */
+	0x47504653UL,                                                                  /* GPFS */
+};
+
+static bool is_local(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(remote_magic); i++)
+		if ((unsigned long)st.f_type == remote_magic[i])
+			return false;
+	return true;
+}
+
+int files_open(struct files *fs, const char *root, const struct config *cfg, struct err *err)
+{
+	*fs = (struct files){.root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+	if (fs->root < 0)
+		return err_set(err, errno, "%s: %s; give a folder that exists and is readable",
+			root, strerror(errno));
+	fs->path = strdup(root);
+	fs->local = is_local(fs->root);
+	fs->direct = fs->local && cfg->bench.page_cache == 0;
+	return fs->path ? 0 : -ENOMEM;
+}
+
+void files_close(struct files *fs)
+{
+	if (fs->root >= 0)
+		close(fs->root);
+	fs->root = -1;
+	free(fs->path);
+	fs->path = NULL;
+}
+
+int files_file_open(struct files *fs, const char *path, struct source_file *ret)
+{
+	int fd = -1;
+
+	if (fs->direct)
+		fd = openat(fs->root, path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+	if (fd < 0 && (!fs->direct || errno == EINVAL))
+		fd = openat(fs->root, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret = (struct source_file){.fd = fd};
+	return 0;
+}
+
+ssize_t files_pread(const struct source_file *f, void *buf, size_t len, uint64_t off)
+{
+	ssize_t n;
+
+	do
+		n = pread(f->fd, buf, len, (off_t)off);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+void files_file_close(struct source_file *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+}
+
+static int drop_host_caches(struct err *err)
+{
+	AUTO(close) int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+	sync();
+	if (fd < 0 || write(fd, "3", 1) != 1)
+		return err_set(err, errno,
+			"bench.drop_caches: cannot write /proc/sys/vm/drop_caches: %s; run as root or "
+			"leave the knob off",
+			strerror(errno));
+	return 0;
+}
+
+int files_chill(
+	struct files *fs, const struct dataset *data, const struct config *cfg, struct err *err)
+{
+	int64_t left;
+	int r = 0;
+
+	if (cfg->bench.drop_caches)
+		r = drop_host_caches(err);
+	if (r < 0)
+		return r;
+	left = page_cache_evict(fs->root, data, data->n_files);
+	if (!fs->local)
+		return err_set(err, ENOTSUP,
+			"%s is not a local filesystem: what it caches itself stays warm", fs->path);
+	if (left < 0)
+		return err_set(err, ENOTSUP, "%s: cannot see what is cached of it: %s", fs->path,
+			strerror((int)-left));
+	if (left > 0)
+		return err_set(err, ENOTSUP, "%s: %lld bytes stayed in the page cache", fs->path,
+			(long long)left);
+	return 0;
+}

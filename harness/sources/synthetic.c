@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* synthetic - samples from memory: the most that any storage could deliver.
+ *
+ * A pool of four times the L3 cache (at least 64 MiB) is filled with noise once; a sample is a copy
+ * out of it, from a place that its index decides, so it comes from memory as a page cache's would,
+ * not from the CPU's caches. The copy is summed while it is still in L1: work that a real reader
+ * does too when it checks a record, and that keeps the copy from being optimised away.
+ *
+ * With bench.decode=jpeg the pool holds real JPEGs instead (decode.h makes them). */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/topology.h"
+#include "harness/decode.h"
+#include "harness/source.h"
+
+#define POOL_MIN (64u << 20)
+#define PIECE 8192u /* copied, then summed out of L1 */
+
+struct synthetic {
+	struct source base;
+	size_t size;   /* of the pool */
+	size_t *jpegs; /* [n_jpegs + 1] starts of pictures in the pool, NULL: noise */
+	size_t n_jpegs;
+	uint8_t *pool;
+	_Alignas(64) _Atomic uint64_t sum;
+};
+
+extern const struct source_ops source_synthetic;
+
+static struct synthetic *to_synthetic(struct source *src)
+{
+	return container_of(src, struct synthetic, base);
+}
+
+static void synthetic_close(struct source *src)
+{
+	struct synthetic *s = to_synthetic(src);
+
+	free(s->jpegs);
+	free(s->pool);
+	free(s);
+}
+
+static size_t pool_size(void)
+{
+	struct topology t;
+
+	if (topology_read("", &t, NULL) < 0 || t.l3_bytes * 4 < (int64_t)POOL_MIN)
+		return POOL_MIN;
+	return (size_t)t.l3_bytes * 4;
+}
+
+/* splitmix64, by Sebastiano Vigna: every index its own well-mixed number. */
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15u;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+	return x ^ (x >> 31);
+}
+
+static void fill_with_noise(struct synthetic *s)
+{
+	for (size_t i = 0; i + 8 <= s->size; i += 8) {
+		uint64_t v = mix(i);
+
+		memcpy(s->pool + i, &v, 8);
+	}
+}
+
+static struct source *synthetic_open(const struct source_spec *spec, struct err *err)
+{
+	struct synthetic *s = aligned_alloc(64, sizeof(*s));
+	int r = 0;
+
+	if (!s)
+		goto no_memory;
+	memset(s, 0, sizeof(*s));
+	s->base.ops = &source_synthetic;
+	s->base.spec = spec;
+	s->size = pool_size() & ~(size_t)4095;
+	s->pool = aligned_alloc(4096, s->size);
+	if (!s->pool)
+		goto no_memory;
+	if (spec->cfg->bench.decode == BENCH_DECODE_JPEG)
+		r = decode_make_pool(s->pool, s->size, &s->jpegs, &s->n_jpegs);
+	else
+		fill_with_noise(s);
+	if (!r)
+		return &s->base;
+no_memory:
+	err_set(err, ENOMEM, "synthetic: no memory for a pool of %zu MiB", pool_size() >> 20);
+	if (s)
+		synthetic_close(&s->base);
+	return NULL;
+}
+
+static uint64_t copy_and_sum(uint8_t *restrict to, const uint8_t *restrict from, size_t len)
+{
+	uint64_t sum = 0;
+
+	for (size_t done = 0; done < len;) {
+		size_t n = len - done < PIECE ? len - done : PIECE;
+		uint64_t v[4], part[4] = {0};
+
+		memcpy(to + done, from + done, n);
+		for (size_t i = 0; i + sizeof(v) <= n; i += sizeof(v)) {
+			memcpy(v, to + done + i, sizeof(v));
+			for (int j = 0; j < 4; j++)
+				part[j] += v[j];
+		}
+		sum += part[0] + part[1] + part[2] + part[3];
+		done += n;
+	}
+	return sum;
+}
+
+static int synthetic_sample(struct source *src, uint64_t index, void *buf, size_t len)
+{
+	struct synthetic *s = to_synthetic(src);
+	uint64_t sum = 0;
+	size_t at = 0;
+
+	if (s->jpegs) {
+		size_t j = mix(index) % s->n_jpegs, n = s->jpegs[j + 1] - s->jpegs[j];
+
+		/* A decoder stops at the end of the picture; what follows is only copied. */
+		at = s->jpegs[j];
+		if (n < len && s->size - at < len)
+			at = s->jpegs[0];
+	} else if (s->size > len) {
+		at = mix(index) % (s->size - len) & ~(size_t)63;
+	}
+	for (size_t done = 0; done < len;) {
+		size_t n = len - done < s->size - at ? len - done : s->size - at;
+
+		sum += copy_and_sum((uint8_t *)buf + done, s->pool + at, n);
+		done += n;
+		at = 0;
+	}
+	atomic_fetch_add_explicit(&s->sum, sum, memory_order_relaxed);
+	return 0;
+}
+
+static json_t *synthetic_counters(struct source *src)
+{
+	return json_pack("{s:n,s:{},s:{}}", "origin_bytes", "counters", "cpu_s");
+}
+
+const struct source_ops source_synthetic = {
+	.name = "synthetic",
+	.summary = "samples copied from memory: the upper limit, no files",
+	.flags = SOURCE_NO_FILES,
+	.open = synthetic_open,
+	.close = synthetic_close,
+	.sample = synthetic_sample,
+	.counters = synthetic_counters,
+};
