@@ -6,16 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cachefs/pool.h"
+#include "cachefs/parked.h"
+#include "cachefs/stores/mem.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define LAYERS_MAX 16
-#define QUEUE_MAX 65536
+#define QUEUE_MAX 65536 /* more than the kernel has requests under way */
+
+AUTO_FREE(list, char *, list_free);
 
 struct stack {
 	struct store *layer[LAYERS_MAX]; /* the origin first */
 	int layers;
+	struct store *mem;
 	struct pool *pool;
+	struct waits waits;
+	bool waiting;       /* waits is set up */
+	int64_t timeout_ns; /* of a whole operation */
 };
 
 /* ---- building ---- */
@@ -44,29 +52,103 @@ static int push_layer(struct stack *s, const struct config *cfg, const char *nam
 	struct store *lower = s->layers ? s->layer[s->layers - 1] : NULL;
 
 	if (!ops || ops->origin != !lower)
-		return err_set(err, EINVAL,
-			"cache.stack: %s is not a layer; see run-bench list layers", name);
+		return err_set(err, EINVAL, "cache.stack: %s is no layer; take %s", name,
+			"meta, mem, disk, throttle, delay or fault");
 	if (s->layers == LAYERS_MAX)
 		return err_set(err, EINVAL, "cache.stack: more than %d layers", LAYERS_MAX - 1);
+	for (int i = 0; i < s->layers; i++)
+		if (s->layer[i]->ops == ops)
+			return err_set(err, EINVAL, "cache.stack: %s stands there twice", name);
 	struct store *st = ops->open(cfg, origin, lower, err);
 
 	if (!st)
 		return -EINVAL;
 	s->layer[s->layers++] = st;
+	if (ops == &mem_ops)
+		s->mem = st;
+	return 0;
+}
+
+/* cache.stack with its default resolved; mem, where fetches land, is added where it is missing:
+ * below meta, else on top. */
+static char *stack_text(const struct config *cfg)
+{
+	const char *text = cfg->cache.stack;
+	AUTO(list) char **word = NULL;
+	char *ret = NULL;
+	size_t n;
+
+	if (!strcmp(text, "auto"))
+		return strdup(*cfg->disk.path ? "meta,mem,disk" : "meta,mem");
+	word = list_split(text, ',', &n);
+	for (size_t i = 0; word && i < n; i++)
+		if (!strcmp(word[i], "mem"))
+			return strdup(text);
+	bool meta = word && n && !strcmp(word[0], "meta");
+	const char *rest = meta ? text + strcspn(text, ",") : text;
+	int r = meta ? asprintf(&ret, "meta,mem%s", rest)
+		     : asprintf(&ret, "mem%s%s", n ? "," : "", rest);
+
+	return r < 0 ? NULL : ret;
+}
+
+/* The layers above the origin, lowest first. */
+static int push_layers(struct stack *s, const struct config *cfg, struct err *err)
+{
+	AUTO(free) char *text = stack_text(cfg);
+	size_t n = 0;
+	AUTO(list) char **word = text ? list_split(text, ',', &n) : NULL;
+
+	if (!word)
+		return err_set(err, ENOMEM, "not enough memory for the stack");
+	while (n--) {
+		int r = push_layer(s, cfg, word[n], NULL, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Whether a layer above mem but meta has to see every read. */
+static bool layers_above_mem(const struct stack *s)
+{
+	for (int i = s->layers - 1; s->layer[i] != s->mem; i--)
+		if (s->layer[i]->ops->fetch)
+			return true;
+	return false;
+}
+
+static int build(struct stack *s, const struct config *cfg, const char *origin, struct err *err)
+{
+	const char *rest, *scheme = origin_scheme(origin, &rest);
+
+	s->timeout_ns = 2 * cfg->http.timeout;
+	s->pool = pool_new((int)cfg->http.streams, QUEUE_MAX);
+	if (!s->pool)
+		return err_set(err, ENOMEM, "not enough memory for the fetch pool");
+	int r = push_layer(s, cfg, scheme, rest, err);
+
+	if (!r)
+		r = push_layers(s, cfg, err);
+	if (r < 0)
+		return r;
+	r = waits_init(&s->waits, s->mem, stack_top(s), layers_above_mem(s), s->pool);
+	if (r < 0)
+		return err_set(err, -r, "cannot start a thread: raise the limit of processes");
+	s->waiting = true;
 	return 0;
 }
 
 struct stack *stack_open(const struct config *cfg, const char *origin, struct err *err)
 {
 	struct stack *s = calloc(1, sizeof(*s));
-	const char *rest, *scheme = origin_scheme(origin, &rest);
 
-	if (!s || !(s->pool = pool_new((int)cfg->http.streams, QUEUE_MAX))) {
-		err_set(err, ENOMEM, "not enough memory for the fetch pool");
-		stack_close(s);
+	if (!s) {
+		err_set(err, ENOMEM, "not enough memory for the stack");
 		return NULL;
 	}
-	if (push_layer(s, cfg, scheme, rest, err) < 0) {
+	if (build(s, cfg, origin, err) < 0) {
 		stack_close(s);
 		return NULL;
 	}
@@ -77,9 +159,16 @@ void stack_close(struct stack *s)
 {
 	if (!s)
 		return;
+	if (s->waiting)
+		waits_shutdown(&s->waits);
 	pool_free(s->pool);
-	while (s->layers--)
-		s->layer[s->layers]->ops->close(s->layer[s->layers]);
+	for (int i = s->layers; i--;)
+		if (s->layer[i]->ops->stop)
+			s->layer[i]->ops->stop(s->layer[i]);
+	for (int i = s->layers; i--;)
+		s->layer[i]->ops->close(s->layer[i]);
+	if (s->waiting)
+		waits_done(&s->waits);
 	free(s);
 }
 
@@ -148,44 +237,14 @@ void reply_put(struct reply *r)
 	r->n = r->n_ext = 0;
 }
 
-struct wait {
-	struct stack *stack;
-	struct parked *parked;
-	struct object obj;
-};
-
-static void fetch_parked(void *arg)
-{
-	struct wait *w = arg;
-	struct parked *p = w->parked;
-	AUTO(free) char *buf = malloc(p->len);
-	struct reply reply = {.n = 1, .iov[0] = {buf, p->len}};
-	int r = buf ? store_read(stack_top(w->stack), &w->obj, p->off, buf, p->len) : -ENOMEM;
-
-	p->done(p, r, r ? NULL : &reply);
-	free((char *)(uintptr_t)w->obj.name);
-	free(w);
-}
-
 int stack_read_later(struct stack *s, const struct object *obj, struct parked *p)
 {
-	struct wait *w = malloc(sizeof(*w));
-
-	if (!w)
-		return -ENOMEM;
-	*w = (struct wait){s, p, *obj};
-	w->obj.name = strdup(obj->name);
-	int r = w->obj.name ? pool_submit(s->pool, fetch_parked, w) : -ENOMEM;
-
-	if (r < 0) {
-		free((char *)(uintptr_t)w->obj.name);
-		free(w);
-	}
-	return r;
+	return waits_park(&s->waits, obj, p);
 }
 
 void stack_cancel(struct stack *s, struct parked *p)
 {
+	waits_cancel(&s->waits, p);
 }
 
 int stack_submit(struct stack *s, void (*fn)(void *arg), void *arg)
@@ -198,9 +257,54 @@ static int ignore_bytes(void *arg, const void *data, size_t len)
 	return 0;
 }
 
+/* The lowest layer that lends, which warm fills. */
+static struct store *lowest_tier(struct stack *s)
+{
+	struct store *lowest = s->mem;
+
+	for (struct store *st = s->mem->lower; st; st = st->lower)
+		if (st->ops->keep)
+			lowest = st;
+	return lowest;
+}
+
+/* Waits until a tier that writes behind holds the byte at off; false: it does not keep it. */
+static bool await_kept(struct store *tier, const struct object *obj, uint64_t off, int64_t until_ns)
+{
+	struct extent ext;
+
+	for (int64_t pause_ns = NSEC_PER_MSEC / 4;; pause_ns *= 2) {
+		if (!store_lend(tier, obj, off, 1, &ext)) {
+			extent_put(&ext);
+			return true;
+		}
+		if (clock_now_ns() > until_ns || pause_ns > 256 * NSEC_PER_MSEC)
+			return false;
+		clock_sleep_until(clock_now_ns() + pause_ns);
+	}
+}
+
 int stack_warm(struct stack *s, const struct object *obj)
 {
-	return obj->size ? store_fetch(stack_top(s), obj, 0, obj->size, ignore_bytes, NULL) : 0;
+	struct store *tier = lowest_tier(s);
+
+	for (uint64_t off = 0; off < obj->size;) {
+		size_t left = mem_block_left(s->mem, obj, off);
+		struct extent ext;
+
+		if (!store_lend(tier, obj, off, 1, &ext)) {
+			extent_put(&ext);
+		} else {
+			int r = store_fetch(s->mem, obj, off, left, ignore_bytes, NULL);
+
+			if (r < 0)
+				return r;
+			if (!await_kept(tier, obj, off, clock_now_ns() + s->timeout_ns))
+				return -ENOSPC;
+		}
+		off += left;
+	}
+	return 0;
 }
 
 /* ---- statistics ---- */

@@ -17,10 +17,18 @@
 #define NAME_BYTES_MAX 4095
 #define COMPONENT_BYTES_MAX 255
 
+extern const struct store_ops mem_ops, throttle_ops, delay_ops, fault_ops;
+
 /* One line an entry. */
+/* clang-format off */
 const struct store_ops *const store_registry[] = {
+	&mem_ops,
+	&throttle_ops,
+	&delay_ops,
+	&fault_ops,
 	NULL,
 };
+/* clang-format on */
 
 const struct store_ops *store_find(const char *name)
 {

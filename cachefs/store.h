@@ -83,6 +83,10 @@ struct store_ops {
 	 * it, NULL for layers that are no origin. NULL and err filled on failure. */
 	struct store *(*open)(
 		const struct config *cfg, const char *origin, struct store *lower, struct err *err);
+	/* Ends work in the background (threads of the layer's own), so that extents taken from
+	 * above are put and nothing below is called any more. Called for each layer, top first,
+	 * before the first close. */
+	void (*stop)(struct store *st);
 	/* All calls have returned and all extents are put. */
 	void (*close)(struct store *st);
 

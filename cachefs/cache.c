@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Index, capacity, pins and states of a tier's blocks: see cache.h. */
+#include "cachefs/cache.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cachefs/space.h"
+#include "common/cleanup.h"
+
+#define BUCKETS_FIRST 1024
+#define SLOTS_MAX (16u << 20) /* 64 GiB of one-page files; tables are zero pages until used */
+
+static uint32_t chunks_of(uint32_t len)
+{
+	return (len + CHUNK_SIZE - 1) / CHUNK_SIZE;
+}
+
+uint32_t block_slot(const struct cache *c, const struct block *b)
+{
+	return (uint32_t)(b - c->block);
+}
+
+uint32_t *block_crcs(struct block *b)
+{
+	return chunks_of(b->len) > 1 ? b->u.many : &b->u.one;
+}
+
+/* ---- invariants ---- */
+
+static void check_block(const struct cache *c, const struct block *b)
+{
+	assert(b->state <= BLOCK_DOOMED);
+	assert((b->state == BLOCK_FREE) == !b->file);
+	assert(b->state == BLOCK_READY || b->state == BLOCK_DOOMED || !b->pins);
+	assert(b->state == BLOCK_FILLING || !b->unwanted);
+	assert(b->state != BLOCK_READY || b->placed);
+	assert(!b->file || b->file->slot[b->number] == block_slot(c, b));
+	(void)c;
+	(void)b;
+}
+
+static void must(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+void cache_check(struct cache *c)
+{
+	uint64_t used = 0;
+	size_t held = 0, indexed = 0, files = 0;
+
+	HOLD(&c->lock);
+	for (uint32_t i = 0; i < c->slots_used; i++) {
+		const struct block *b = &c->block[i];
+
+		check_block(c, b);
+		used += b->placed ? space_round(b->len) : 0;
+		held += b->state != BLOCK_FREE;
+	}
+	for (size_t i = 0; i < c->buckets; i++)
+		for (struct cache_file *f = c->bucket[i]; f; f = f->next, files++)
+			indexed += f->held;
+	must(used == c->used && used <= c->capacity);
+	must(held == indexed && files == c->files);
+}
+
+/* ---- files ---- */
+
+static uint64_t hash_key(const char *name, uint64_t version)
+{
+	uint64_t h = version ^ 0x9e3779b97f4a7c15ull;
+
+	for (const unsigned char *p = (const unsigned char *)name; *p; p++)
+		h = (h ^ *p) * 0x100000001b3ull;
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93ull;
+	return h ^ (h >> 32);
+}
+
+static struct cache_file *find_file(const struct cache *c, const struct object *obj)
+{
+	uint64_t hash = hash_key(obj->name, obj->version);
+	struct cache_file *f = c->bucket[hash & (c->buckets - 1)];
+
+	while (f && (f->hash != hash || f->version != obj->version || f->size != obj->size ||
+			    strcmp(f->name, obj->name)))
+		f = f->next;
+	return f;
+}
+
+static void grow_buckets(struct cache *c)
+{
+	size_t buckets = c->buckets * 2;
+	struct cache_file **bucket = calloc(buckets, sizeof(struct cache_file *));
+
+	if (!bucket)
+		return; /* longer chains, nothing worse */
+	for (size_t i = 0; i < c->buckets; i++) {
+		struct cache_file *f = c->bucket[i], *next;
+
+		for (; f; f = next) {
+			next = f->next;
+			f->next = bucket[f->hash & (buckets - 1)];
+			bucket[f->hash & (buckets - 1)] = f;
+		}
+	}
+	free(c->bucket);
+	c->bucket = bucket;
+	c->buckets = buckets;
+}
+
+static struct cache_file *add_file(struct cache *c, const struct object *obj)
+{
+	uint64_t blocks = (obj->size + c->block_size - 1) / c->block_size;
+	size_t name_len = strlen(obj->name) + 1;
+	struct cache_file *f;
+
+	if (blocks >= SLOT_NONE)
+		return NULL;
+	f = malloc(sizeof(*f) + blocks * sizeof(uint32_t) + name_len);
+	if (!f)
+		return NULL;
+	*f = (struct cache_file){.hash = hash_key(obj->name, obj->version),
+		.version = obj->version,
+		.size = obj->size,
+		.blocks = (uint32_t)blocks};
+	f->slot = (uint32_t *)(f + 1);
+	memset(f->slot, 0xff, blocks * sizeof(uint32_t));
+	f->name = (char *)(f->slot + blocks);
+	memcpy(f->name, obj->name, name_len);
+	if (c->files >= c->buckets)
+		grow_buckets(c);
+	struct cache_file **head = &c->bucket[f->hash & (c->buckets - 1)];
+
+	f->next = *head;
+	*head = f;
+	c->files++;
+	return f;
+}
+
+static void remove_file(struct cache *c, struct cache_file *f)
+{
+	struct cache_file **link = &c->bucket[f->hash & (c->buckets - 1)];
+
+	while (*link != f)
+		link = &(*link)->next;
+	*link = f->next;
+	c->files--;
+	free(f);
+}
+
+/* ---- slots ---- */
+
+static struct block *take_slot(struct cache *c)
+{
+	struct block *b;
+
+	if (c->first_free != SLOT_NONE) {
+		b = &c->block[c->first_free];
+		c->first_free = b->u.next_free;
+	} else if (c->slots_used < c->slots) {
+		b = &c->block[c->slots_used++];
+	} else {
+		return NULL;
+	}
+	*b = (struct block){.where = WHERE_ANY};
+	return b;
+}
+
+static void free_slot(struct cache *c, struct block *b)
+{
+	if (b->file && chunks_of(b->len) > 1)
+		free(b->u.many);
+	*b = (struct block){.u.next_free = c->first_free};
+	c->first_free = block_slot(c, b);
+}
+
+/* Takes a block that no one reads and no policy knows out of index and space. Locked. */
+static void forget_block(struct cache *c, struct block *b)
+{
+	struct cache_file *f = b->file;
+	bool last = f->held == 1;
+
+	c->ops->unplace(c, b, last);
+	if (b->placed) {
+		c->used -= space_round(b->len);
+		counter_add(c->store->counters, LAYER_blocks, -1);
+		counter_put(c->store->counters, LAYER_used_bytes, (int64_t)c->used);
+	}
+	f->slot[b->number] = SLOT_NONE;
+	f->held--;
+	free_slot(c, b);
+	if (last)
+		remove_file(c, f);
+}
+
+/* Erases and forgets a DOOMED block without pins. Only the thread that made it so comes here. */
+static void bury(struct cache *c, struct block *b)
+{
+	if (c->ops->erase)
+		c->ops->erase(c, b);
+	HOLD(&c->lock);
+	check_block(c, b);
+	forget_block(c, b);
+}
+
+int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
+	const struct config *cfg, uint64_t capacity)
+{
+	uint64_t slots = capacity / SPACE_ALIGN < SLOTS_MAX ? capacity / SPACE_ALIGN : SLOTS_MAX;
+
+	*c = (struct cache){.ops = ops, .store = st, .capacity = capacity};
+	c->block_size = (uint32_t)cfg->cache.block_size;
+	c->slots = (uint32_t)slots;
+	c->first_free = SLOT_NONE;
+	c->buckets = BUCKETS_FIRST;
+	pthread_mutex_init(&c->lock, NULL);
+	c->policy = policy_registry[cfg->cache.policy]->new (c->slots);
+	c->block = calloc(slots + 1, sizeof(*c->block));
+	c->bucket = calloc(c->buckets, sizeof(struct cache_file *));
+	counter_put(st->counters, LAYER_capacity_bytes, (int64_t)capacity);
+	if (c->policy && c->block && c->bucket)
+		return 0;
+	cache_done(c);
+	return -ENOMEM;
+}
+
+void cache_done(struct cache *c)
+{
+	for (uint32_t i = 0; c->block && i < c->slots_used; i++)
+		if (c->block[i].file && chunks_of(c->block[i].len) > 1)
+			free(c->block[i].u.many);
+	for (size_t i = 0; c->bucket && i < c->buckets; i++) {
+		struct cache_file *f = c->bucket[i], *next;
+
+		for (; f; f = next) {
+			next = f->next;
+			free(f);
+		}
+	}
+	if (c->policy)
+		c->policy->ops->free(c->policy);
+	free(c->block);
+	free(c->bucket);
+	pthread_mutex_destroy(&c->lock);
+}
+
+/* ---- reading ---- */
+
+struct block *cache_pin(struct cache *c, const struct object *obj, uint32_t number, bool count)
+{
+	HOLD(&c->lock);
+	struct cache_file *f = find_file(c, obj);
+	uint32_t slot = f && number < f->blocks ? f->slot[number] : SLOT_NONE;
+	struct block *b = slot == SLOT_NONE ? NULL : &c->block[slot];
+
+	if (!b || b->state != BLOCK_READY) {
+		if (count)
+			counter_add(c->store->counters, LAYER_misses, 1);
+		return NULL;
+	}
+	check_block(c, b);
+	b->pins++;
+	if (count)
+		counter_add(c->store->counters, LAYER_hits, 1);
+	c->policy->ops->hit(c->policy, slot);
+	return b;
+}
+
+void cache_unpin(struct cache *c, struct block *b)
+{
+	pthread_mutex_lock(&c->lock);
+	assert(b->pins);
+	bool gone = !--b->pins && b->state == BLOCK_DOOMED;
+
+	pthread_mutex_unlock(&c->lock);
+	if (gone)
+		bury(c, b);
+}
+
+void cache_extent(struct cache *c, struct block *b, uint64_t off, size_t len, struct extent *ext)
+{
+	size_t from = (size_t)(off - (uint64_t)b->number * c->block_size);
+	size_t left = b->len - from, first = from / CHUNK_SIZE, end;
+
+	*ext = (struct extent){.fd = -1, .owner = c->store, .cookie = block_slot(c, b)};
+	ext->len = len < left ? len : left;
+	ext->lead = from % CHUNK_SIZE;
+	end = (from + ext->len + CHUNK_SIZE - 1) / CHUNK_SIZE * CHUNK_SIZE;
+	ext->whole = (end < b->len ? end : b->len) - first * CHUNK_SIZE;
+	ext->crc = block_crcs(b) + first;
+	ext->off = (off_t)from;
+	counter_add(c->store->counters, LAYER_hit_bytes, (int64_t)ext->len);
+}
+
+struct block *extent_block(struct cache *c, const struct extent *ext)
+{
+	return &c->block[ext->cookie];
+}
+
+/* ---- filling ---- */
+
+static bool may_go(uint32_t slot, void *arg)
+{
+	struct cache *c = arg;
+
+	return !c->block[slot].pins;
+}
+
+/* Gives up one block; the lock is released for the erasing. */
+static int evict_one(struct cache *c)
+{
+	uint32_t slot = c->policy->ops->evict(c->policy, may_go, c);
+
+	if (slot == SLOT_NONE)
+		return -ENOSPC;
+	struct block *b = &c->block[slot];
+
+	check_block(c, b);
+	b->state = BLOCK_DOOMED;
+	counter_add(c->store->counters, LAYER_evictions, 1);
+	counter_add(c->store->counters, LAYER_evicted_bytes, b->len);
+	if (c->ops->erase) {
+		pthread_mutex_unlock(&c->lock);
+		c->ops->erase(c, b);
+		pthread_mutex_lock(&c->lock);
+	}
+	forget_block(c, b);
+	return 0;
+}
+
+static struct block *slot_or_evict(struct cache *c)
+{
+	struct block *b;
+
+	while (!(b = take_slot(c)) && !evict_one(c))
+		;
+	return b;
+}
+
+/* A FILLING block in the index, without a place yet. Locked. */
+static int index_block(
+	struct cache *c, const struct object *obj, uint32_t number, struct block **ret)
+{
+	uint32_t len = block_len(c, obj, number), chunks = chunks_of(len);
+	struct block *b = slot_or_evict(c);
+	struct cache_file *f;
+	int r = -ENOMEM;
+
+	if (!b)
+		return -ENOSPC;
+	f = find_file(c, obj);
+	if (f && f->slot[number] != SLOT_NONE) {
+		r = -EEXIST;
+		goto fail;
+	}
+	if (chunks > 1 && !(b->u.many = calloc(chunks, sizeof(uint32_t))))
+		goto fail;
+	if (!f && !(f = add_file(c, obj))) {
+		free(b->u.many);
+		goto fail;
+	}
+	f->slot[number] = block_slot(c, b);
+	f->held++;
+	b->len = len;
+	b->number = number;
+	b->file = f;
+	b->state = BLOCK_FILLING;
+	*ret = b;
+	return 0;
+fail:
+	free_slot(c, b);
+	return r;
+}
+
+static int place_block(struct cache *c, struct block *b)
+{
+	uint64_t charge = space_round(b->len);
+	int r = c->used + charge > c->capacity ? -ENOSPC : c->ops->place(c, b);
+
+	if (r < 0)
+		return r;
+	b->placed = true;
+	c->used += charge;
+	counter_add(c->store->counters, LAYER_blocks, 1);
+	counter_put(c->store->counters, LAYER_used_bytes, (int64_t)c->used);
+	return 0;
+}
+
+static uint64_t policy_key(const struct cache_file *f, uint32_t number)
+{
+	return f->hash + number * 0x9e3779b97f4a7c15ull;
+}
+
+static int place_evicting(struct cache *c, struct block *b)
+{
+	int r;
+
+	while ((r = place_block(c, b)) == -ENOSPC)
+		if (evict_one(c) < 0)
+			break;
+	return r;
+}
+
+int cache_reserve(struct cache *c, const struct object *obj, uint32_t number, struct block **ret)
+{
+	uint64_t charge = space_round(block_len(c, obj, number));
+	struct block *b = NULL;
+
+	HOLD(&c->lock);
+	int r = charge > c->capacity ? -ENOSPC : index_block(c, obj, number, &b);
+
+	if (!r && !c->policy->ops->admit(
+			  c->policy, policy_key(b->file, number), c->used + charge > c->capacity))
+		r = -ENOSPC;
+	if (!r)
+		r = place_evicting(c, b);
+	if (!r) {
+		*ret = b;
+		return 0;
+	}
+	if (b)
+		forget_block(c, b);
+	if (r != -EEXIST)
+		counter_add(c->store->counters, LAYER_bypasses, 1);
+	return r;
+}
+
+int cache_restore(struct cache *c, const struct object *obj, uint32_t number, uint64_t where,
+	struct block **ret)
+{
+	struct block *b;
+
+	HOLD(&c->lock);
+	int r = c->slots_used == c->slots ? -ENOSPC : index_block(c, obj, number, &b);
+
+	if (r < 0)
+		return r;
+	b->where = where;
+	r = place_block(c, b);
+	if (r < 0)
+		forget_block(c, b);
+	else
+		*ret = b;
+	return r;
+}
+
+void cache_commit(struct cache *c, struct block *b, bool pin)
+{
+	pthread_mutex_lock(&c->lock);
+	check_block(c, b);
+	bool gone = b->unwanted && !pin;
+
+	b->pins = pin;
+	b->state = b->unwanted ? BLOCK_DOOMED : BLOCK_READY;
+	b->unwanted = false;
+	if (b->state == BLOCK_READY)
+		c->policy->ops->insert(c->policy, block_slot(c, b), policy_key(b->file, b->number));
+	counter_add(c->store->counters, LAYER_fills, 1);
+	counter_add(c->store->counters, LAYER_fill_bytes, b->len);
+	pthread_mutex_unlock(&c->lock);
+	if (gone)
+		bury(c, b);
+}
+
+void cache_abort(struct cache *c, struct block *b)
+{
+	HOLD(&c->lock);
+	check_block(c, b);
+	forget_block(c, b);
+}
+
+/* ---- dropping ---- */
+
+/* Makes b go. Locked; true: the caller has to bury it. */
+static bool doom(struct cache *c, struct block *b)
+{
+	if (b->state == BLOCK_FILLING)
+		b->unwanted = true;
+	if (b->state != BLOCK_READY)
+		return false;
+	c->policy->ops->remove(c->policy, block_slot(c, b));
+	b->state = BLOCK_DOOMED;
+	return !b->pins;
+}
+
+void cache_reject(struct cache *c, struct block *b)
+{
+	HOLD(&c->lock);
+	counter_add(c->store->counters, LAYER_crc_errors, 1);
+	doom(c, b); /* pinned by the caller, so its unpinning buries it */
+}
+
+static bool name_below(const char *name, const char *root)
+{
+	size_t len = strlen(root);
+
+	return !len || (!strncmp(name, root, len) && (!name[len] || name[len] == '/'));
+}
+
+int cache_drop(struct cache *c, const char *name)
+{
+	pthread_mutex_lock(&c->lock);
+	for (uint32_t i = 0; i < c->slots_used; i++) {
+		struct block *b = &c->block[i];
+
+		if (!b->file || !name_below(b->file->name, name) || !doom(c, b))
+			continue;
+		pthread_mutex_unlock(&c->lock);
+		bury(c, b);
+		pthread_mutex_lock(&c->lock);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cache - what the tiers share: which blocks of which objects are held, in how many bytes, and
+ * which go when room is needed. The bytes themselves are the tier's.
+ *
+ * An object is cut into blocks of block_size; (name, version, number) finds a block. A block has
+ * a slot, whose number the policy knows:
+ *
+ *              reserve            commit              drop, reject, evict
+ *      FREE ───────────> FILLING ────────> READY ─────────────────────────> DOOMED ──> FREE
+ *                           └──────── abort ─────────────────────────────────^  when unpinned
+ *                                                                               and erased
+ *      state    in index  in policy  pins   lent
+ *      FREE     no        no         0      no
+ *      FILLING  yes       no         0      no      one thread writes its bytes
+ *      READY    yes       yes        any    yes
+ *      DOOMED   yes       no         any    no      keeps its place until nobody reads it
+ *
+ * A DOOMED block stays in the index so that nobody fills the same place while it is still read or
+ * being erased: whoever wants to, gets -EEXIST and goes round the tier.
+ *
+ * Locks: one, `lock`, never held over I/O. Tier callbacks marked "locked" run under it. */
+#ifndef CACHEFS_CACHE_H
+#define CACHEFS_CACHE_H
+
+#include <pthread.h>
+
+#include "cachefs/policy.h"
+#include "cachefs/store.h"
+
+#define WHERE_ANY UINT64_MAX
+
+enum block_state { BLOCK_FREE, BLOCK_FILLING, BLOCK_READY, BLOCK_DOOMED };
+
+/* One version of one object of which blocks are held. */
+struct cache_file {
+	struct cache_file *next; /* hash chain */
+	uint64_t hash, version, size;
+	uint32_t blocks, held;
+	void *tier;     /* the tier's own, NULL at first */
+	uint32_t *slot; /* by block number, SLOT_NONE where not held; behind it the name */
+	char *name;
+};
+
+struct block {
+	struct cache_file *file;
+	uint64_t where; /* the tier's: where the bytes lie */
+	uint32_t number, len, pins;
+	uint8_t state;
+	bool placed, unwanted; /* has space; dropped while being filled */
+	union {
+		uint32_t one, *many; /* CRC32C of each chunk: many if there are several */
+		uint32_t next_free;
+	} u;
+};
+
+struct cache;
+
+struct cache_ops {
+	/* Locked. Finds room for b->len bytes and sets b->where (which is WHERE_ANY, else the only
+	 * place that will do); -ENOSPC: more has to go first. */
+	int (*place)(struct cache *c, struct block *b);
+	/* Locked. Gives b's room back, if b->placed; last: no other block of its file is held, so
+	 * b->file->tier goes too. */
+	void (*unplace)(struct cache *c, struct block *b, bool last);
+	/* NULL, or: makes the bytes unreadable before the room is given back; may do I/O. */
+	void (*erase)(struct cache *c, struct block *b);
+};
+
+struct cache {
+	const struct cache_ops *ops;
+	struct store *store; /* whose counters are ours */
+	uint32_t block_size;
+	uint64_t capacity;
+	pthread_mutex_t lock; /* all below */
+	uint64_t used;
+	struct policy *policy;
+	struct block *block;
+	uint32_t slots, slots_used, first_free;
+	struct cache_file **bucket;
+	size_t buckets, files;
+};
+
+int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
+	const struct config *cfg, uint64_t capacity);
+/* Gives no block back to the tier: what is on disk stays there. */
+void cache_done(struct cache *c);
+
+static inline uint32_t block_number(const struct cache *c, uint64_t off)
+{
+	return (uint32_t)(off / c->block_size);
+}
+
+/* Bytes of block number of obj. */
+static inline uint32_t block_len(const struct cache *c, const struct object *obj, uint32_t number)
+{
+	uint64_t off = (uint64_t)number * c->block_size;
+
+	return obj->size - off < c->block_size ? (uint32_t)(obj->size - off) : c->block_size;
+}
+
+uint32_t block_slot(const struct cache *c, const struct block *b);
+uint32_t *block_crcs(struct block *b); /* (len + CHUNK_SIZE - 1) / CHUNK_SIZE of them */
+
+/* Whether block number is READY; then pins it for the caller, tells the policy and counts a hit if
+ * `count`. NULL: not held (counts a miss if `count`). */
+struct block *cache_pin(struct cache *c, const struct object *obj, uint32_t number, bool count);
+void cache_unpin(struct cache *c, struct block *b);
+
+/* Fills ext with the part of pinned block b that [off, off+len) wants. The pin moves into ext.
+ * ext->off is the place in the block: the tier makes mem, or fd and off, of it. */
+void cache_extent(struct cache *c, struct block *b, uint64_t off, size_t len, struct extent *ext);
+struct block *extent_block(struct cache *c, const struct extent *ext);
+
+/* A place for block number, FILLING, evicting what has to go. -EEXIST: held, filled or doomed;
+ * -ENOSPC: nothing may go, or the policy does not want it (a bypass is counted). */
+int cache_reserve(struct cache *c, const struct object *obj, uint32_t number, struct block **ret);
+/* As cache_reserve() at a known place and without evicting. */
+int cache_restore(struct cache *c, const struct object *obj, uint32_t number, uint64_t where,
+	struct block **ret);
+
+/* FILLING to READY (pinned for the caller if `pin`), CRCs set by the filler; or to nothing. */
+void cache_commit(struct cache *c, struct block *b, bool pin);
+void cache_abort(struct cache *c, struct block *b);
+
+/* The bytes of pinned b are wrong: counts crc_errors; b goes when it is unpinned. */
+void cache_reject(struct cache *c, struct block *b);
+
+int cache_drop(struct cache *c, const char *name);
+
+/* For debug builds and tests: aborts when an invariant of the table above does not hold. */
+void cache_check(struct cache *c);
+
+#endif

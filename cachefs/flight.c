@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flights and the pieces parked on them: see flight.h. */
+#include "cachefs/flight.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+void flights_init(struct flights *fs)
+{
+	*fs = (struct flights){0};
+	pthread_mutex_init(&fs->lock, NULL);
+}
+
+void flights_done(struct flights *fs)
+{
+	for (size_t i = 0; i < FLIGHT_BUCKETS; i++)
+		assert(!fs->bucket[i]);
+	pthread_mutex_destroy(&fs->lock);
+}
+
+static struct flight **bucket_of(struct flights *fs, const struct object *obj, uint32_t number)
+{
+	uint64_t h = obj->version + number * 0x9e3779b97f4a7c15ull;
+
+	return &fs->bucket[(h ^ h >> 32) % FLIGHT_BUCKETS];
+}
+
+static struct flight *find_flight(struct flights *fs, const struct object *obj, uint32_t number)
+{
+	struct flight *f = *bucket_of(fs, obj, number);
+
+	while (f && (f->number != number || f->obj.version != obj->version ||
+			    f->obj.size != obj->size || strcmp(f->obj.name, obj->name)))
+		f = f->next;
+	return f;
+}
+
+static struct flight *flight_new(
+	const struct object *obj, uint32_t number, uint64_t off, uint32_t len)
+{
+	size_t name_len = strlen(obj->name) + 1;
+	struct flight *f = malloc(sizeof(*f) + name_len);
+
+	if (!f)
+		return NULL;
+	*f = (struct flight){.obj = *obj, .off = off, .number = number, .len = len};
+	f->obj.name = memcpy(f + 1, obj->name, name_len);
+	return f;
+}
+
+int flight_join(struct flights *fs, const struct object *obj, uint32_t number, uint64_t off,
+	uint32_t len, struct piece *piece, struct flight **ret_new)
+{
+	struct flight *made = NULL, *f;
+
+	HOLD(&fs->lock);
+	if (fs->closing)
+		return -ESHUTDOWN;
+	f = find_flight(fs, obj, number);
+	if (!f) {
+		struct flight **head = bucket_of(fs, obj, number);
+
+		f = made = flight_new(obj, number, off, len);
+		if (!f)
+			return -ENOMEM;
+		f->next = *head;
+		*head = f;
+	}
+	assert(piece->off >= f->off && piece->off + piece->len <= f->off + f->len);
+	piece->flight = f;
+	piece->next = f->waiting;
+	f->waiting = piece;
+	*ret_new = made;
+	return 0;
+}
+
+bool flight_leave(struct flights *fs, struct piece *piece)
+{
+	HOLD(&fs->lock);
+	if (!piece->flight)
+		return false;
+	struct piece **link = &piece->flight->waiting;
+
+	while (*link != piece)
+		link = &(*link)->next;
+	*link = piece->next;
+	piece->flight = NULL;
+	return true;
+}
+
+void flight_begin(struct flights *fs, struct flight *f, const void *data)
+{
+	HOLD(&fs->lock);
+	f->data = data;
+}
+
+/* Takes the pieces whose bytes are there off the flight (all of them if `all`). Locked. */
+static struct piece *take_ready(struct flight *f, bool all)
+{
+	struct piece *ready = NULL, **link = &f->waiting, *p;
+
+	while ((p = *link)) {
+		if (!all && p->off + p->len > f->off + f->filled) {
+			link = &p->next;
+			continue;
+		}
+		*link = p->next;
+		p->flight = NULL;
+		p->next = ready;
+		ready = p;
+	}
+	return ready;
+}
+
+static void answer(const struct flight *f, struct piece *ready, int status)
+{
+	while (ready) {
+		struct piece *p = ready;
+
+		ready = p->next; /* the owner may free p at once */
+		p->arrived(p, status, status ? NULL : f->data + (p->off - f->off));
+	}
+}
+
+int flight_advance(struct flights *fs, struct flight *f, uint32_t filled)
+{
+	pthread_mutex_lock(&fs->lock);
+	bool closing = fs->closing;
+	struct piece *ready;
+
+	f->filled = filled;
+	ready = take_ready(f, false);
+	pthread_mutex_unlock(&fs->lock);
+	answer(f, ready, 0);
+	return closing ? -ESHUTDOWN : 0;
+}
+
+void flight_end(struct flights *fs, struct flight *f, int status)
+{
+	pthread_mutex_lock(&fs->lock);
+	struct flight **link = bucket_of(fs, &f->obj, f->number);
+	struct piece *ready = take_ready(f, true);
+
+	while (*link != f)
+		link = &(*link)->next;
+	*link = f->next;
+	pthread_mutex_unlock(&fs->lock);
+	answer(f, ready, status);
+	free(f);
+}
+
+void flights_shutdown(struct flights *fs)
+{
+	HOLD(&fs->lock);
+	fs->closing = true;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* flight - single flight: one block on its way from below, and the reads that wait for it.
+ *
+ * The first read that misses a block makes a flight; its maker sees to it that some thread fills
+ * it. Later ones join. No thread waits: a read leaves a piece, and the filling thread calls
+ * piece->arrived as soon as the piece's range is there, which is before the whole block is.
+ *
+ *      join ──> parked ──> arrived(0, bytes) | arrived(-errno, NULL)     on the filling thread
+ *                  └─────> leave                                         it is not called then
+ *
+ * Lock: one for all flights of a stack, never held over I/O or a call of arrived. */
+#ifndef CACHEFS_FLIGHT_H
+#define CACHEFS_FLIGHT_H
+
+#include <pthread.h>
+
+#include "cachefs/store.h"
+
+#define FLIGHT_BUCKETS 256
+
+struct flight;
+
+/* Part of a read, inside one block. The owner keeps it until arrived() began or leave() was true. */
+struct piece {
+	/* data: the piece's bytes, valid during the call; NULL with a status. */
+	void (*arrived)(struct piece *p, int status, const void *data);
+	uint64_t off; /* in the object */
+	size_t len;
+	struct piece *next;    /* below: private */
+	struct flight *flight; /* NULL: not parked */
+};
+
+struct flight {
+	struct flight *next;
+	struct object obj; /* with a name of its own */
+	uint64_t off;      /* of the block */
+	uint32_t number, len, filled;
+	const char *data; /* where the block lands; NULL until filling begins */
+	struct piece *waiting;
+};
+
+struct flights {
+	pthread_mutex_t lock; /* all below, and every flight */
+	struct flight *bucket[FLIGHT_BUCKETS];
+	bool closing;
+};
+
+void flights_init(struct flights *fs);
+void flights_done(struct flights *fs);
+
+/* Parks piece on the flight of block number of obj, [off, off+len). *ret_new: the flight if it was
+ * made now, which the caller owes flight_end(); else NULL. -ENOMEM, -ESHUTDOWN. */
+int flight_join(struct flights *fs, const struct object *obj, uint32_t number, uint64_t off,
+	uint32_t len, struct piece *piece, struct flight **ret_new);
+bool flight_leave(struct flights *fs, struct piece *piece);
+
+/* The filling thread: bytes will land at data; the first `filled` are there (answers who can be
+ * answered; -ESHUTDOWN: give up); it is over (answers all, forgets the flight). */
+void flight_begin(struct flights *fs, struct flight *f, const void *data);
+int flight_advance(struct flights *fs, struct flight *f, uint32_t filled);
+void flight_end(struct flights *fs, struct flight *f, int status);
+
+/* No new flights; those under way end with -ESHUTDOWN at their next advance. */
+void flights_shutdown(struct flights *fs);
+
+#endif

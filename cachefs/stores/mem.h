@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the stack needs to know of its memory tier, where fetched blocks land. */
+#ifndef CACHEFS_STORES_MEM_H
+#define CACHEFS_STORES_MEM_H
+
+#include "cachefs/flight.h"
+
+extern const struct store_ops mem_ops;
+
+struct flights *mem_flights(struct store *st);
+
+/* Parks piece on the flight of its block; see flight_join(). */
+int mem_join(
+	struct store *st, const struct object *obj, struct piece *piece, struct flight **ret_new);
+
+/* Bytes from off to the end of its block. */
+size_t mem_block_left(struct store *st, const struct object *obj, uint64_t off);
+
+/* Fetches the block of f from below, answers its pieces as their bytes come, offers it to the
+ * tiers below, and ends the flight. May wait. */
+void mem_fill(struct store *st, struct flight *f);
+
+#endif
