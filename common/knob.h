@@ -87,6 +87,14 @@ enum knob_id {
 
 extern const struct knob knobs[KNOB_N];
 
+struct knob_section {
+	const char *name, *help;
+};
+
+extern const struct knob_section knob_sections[]; /* ends with .name == NULL */
+bool knob_is_section(const char *name);
+const char *knob_nearest_section(const char *name); /* NULL: none is near */
+
 /* Where a value came from: text is "default", "preset:oss", "profile:quick.ini:12" or "option". */
 struct knob_origin {
 	char *text; /* the value as the user wrote it */
