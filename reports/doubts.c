@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The doubts of docs/method.md, one row each. */
+#include "reports/doubts.h"
+
+#include <string.h>
+
+static const struct doubt_text doubt_texts[] = {
+	{"not-cold",
+		"The first epoch was not cold: cached bytes were left, or fewer bytes came from the origin than the data holds.",
+		"Use a fresh cache folder, or run as root with --bench.drop_caches=yes."},
+	{"harness-limit",
+		"The harness itself ran out of CPU, so the storage may be faster than shown.",
+		"Give it more cores (--bench.cpus), or emulate fewer or slower GPUs."},
+	{"origin-limit",
+		"The origin delivered as fast as it can, so this figure is the origin's and not the cache's.",
+		"Raise --remote.bandwidth, or read more epochs so that the cache decides."},
+	{"tier-disk-limit",
+		"Native reads of the disk tier's own files give less than 1.15 times the demand: the disk is the limit.",
+		"Put --disk.path on a faster disk, or ask for fewer GPUs."},
+	{"clock-late",
+		"Steps ended later than their deadlines because this machine did not run the harness in time.",
+		"Stop other programs, or leave a core free."},
+	{"noisy-machine",
+		"Repeats of the same run differ by more than 8%, so smaller effects cannot be told from chance.",
+		"Stop other programs, and add --bench.repeats=5."},
+	{"page-cache-served",
+		"The kernel's page cache held more of the data than was asked for, so memory was measured and not storage.",
+		"Use --bench.page_cache=none, or data larger than memory."},
+	{"page-cache-unverified",
+		"What the page cache held could not be seen, because the files belong to another user.",
+		"Run as the owner of the files, or as root."},
+	{"too-short", "Fewer than 50 steps, or less than ten times the queue, were measured.",
+		"Raise --bench.steps or --bench.max_time."},
+	{"few-repeats", "Too few repeats to tell an effect from chance.", "Add --bench.repeats=7."},
+	{"sample-count", "Some samples were read twice or not at all in an epoch.",
+		"Report it with the folder of this run: this is a fault of the harness or of the filesystem."},
+	{"faster-than-synthetic", "The run beat data that is already in memory, which cannot be.",
+		"Run again with --bench.repeats=5; if it stays, the synthetic run was disturbed."},
+};
+
+struct doubt_text doubt_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(doubt_texts); i++)
+		if (!strcmp(doubt_texts[i].name, name))
+			return doubt_texts[i];
+	return (struct doubt_text){name, "This version of the report does not know this doubt.",
+		"See docs/method.md of the version that measured."};
+}
+
+static void add_once(json_t *array, json_t *text)
+{
+	json_t *have;
+	size_t i;
+
+	json_array_foreach(array, i, have)
+	{
+		if (json_equal(have, text)) {
+			json_decref(text);
+			return;
+		}
+	}
+	json_array_append_new(array, text);
+}
+
+json_t *doubts_collect(const struct model *m)
+{
+	json_t *all = json_object(), *record, *doubt;
+	size_t i, k;
+
+	json_array_foreach(m->records, i, record)
+	{
+		int gpus = (int)json_integer_value(json_object_get(record, "gpus"));
+
+		json_array_foreach(json_object_get(record, "doubts"), k, doubt)
+		{
+			const char *name = json_string_value(doubt);
+
+			if (!name)
+				continue;
+			if (!json_object_get(all, name))
+				json_object_set_new(all, name, json_array());
+			add_once(json_object_get(all, name),
+				json_sprintf("%s at %d GPU%s",
+					json_string_value(json_object_get(record, "source")), gpus,
+					gpus == 1 ? "" : "s"));
+		}
+	}
+	return all;
+}

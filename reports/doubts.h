@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* doubts - what the names of doubts in records mean to a reader, and what to do about them. */
+#ifndef REPORTS_DOUBTS_H
+#define REPORTS_DOUBTS_H
+
+#include "reports/model.h"
+
+struct doubt_text {
+	const char *name, *means, *remedy;
+};
+
+/* Of a name this version does not know, means and remedy say so. */
+struct doubt_text doubt_find(const char *name);
+
+/* {"NAME": ["cached at 8 GPUs", ...], ...} in order of appearance; the caller's. */
+json_t *doubts_collect(const struct model *m);
+
+#endif

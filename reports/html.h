@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* html - text into pages. Whatever came from a file goes through html_text(). */
+#ifndef REPORTS_HTML_H
+#define REPORTS_HTML_H
+
+#include <stdio.h>
+
+/* Escapes & < > " ' so that s is safe between tags and inside quoted attributes. */
+void html_text(FILE *out, const char *s);
+
+/* Copies a template, calling fill(out, NAME, arg) for each {{NAME}}. */
+typedef void html_fill_fn(FILE *out, const char *name, void *arg);
+void html_expand(FILE *out, const char *template, html_fill_fn *fill, void *arg);
+
+/* s as one printable line: control characters, which could drive a terminal or break a line,
+ * become spaces; bytes that are no UTF-8 become '?'. Changes s in place and returns it. */
+char *text_plain(char *s);
+
+#endif

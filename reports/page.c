@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The page: page.html.in decides what stands where; slots[] says who writes what. A new part of
+ * the report is a slot in the template and a row here. */
+#include "reports/page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/record.h"
+#include "common/units.h"
+#include "common/version.h"
+#include "reports/doubts.h"
+#include "reports/html.h"
+#include "reports/palette.h"
+#include "reports/templates.h"
+#include "reports/words.h"
+
+static const char *first_text(const struct page *p, const char *key, const char *otherwise)
+{
+	const json_t *first = json_array_get(p->model->records, 0);
+	const char *text = json_string_value(json_object_get(first, key));
+
+	return text ? text : otherwise;
+}
+
+static void write_version(FILE *out, const struct page *p)
+{
+	fputs(FEEDRATE_VERSION, out);
+}
+
+static void write_profile_name(FILE *out, const struct page *p)
+{
+	html_text(out, first_text(p, "profile", "report"));
+}
+
+static void write_host(FILE *out, const struct page *p)
+{
+	const char *host = json_string_value(json_object_get(p->model->environment, "host"));
+
+	if (host) {
+		fputs(" &#183; ", out);
+		html_text(out, host);
+	}
+}
+
+static void write_light(FILE *out, const struct page *p)
+{
+	palette_write_css(out, 0);
+}
+
+static void write_dark(FILE *out, const struct page *p)
+{
+	palette_write_css(out, 1);
+}
+
+static void write_verdict(FILE *out, const struct page *p)
+{
+	html_text(out, p->verdict);
+}
+
+static void write_gpus(FILE *out, const struct page *p)
+{
+	fprintf(out, "%d GPU%s", model_most_gpus(p->model),
+		model_most_gpus(p->model) == 1 ? "" : "s");
+}
+
+static void write_picture(FILE *out, const struct picture *kind, const struct drawing *d)
+{
+	if (!d->alt)
+		return;
+	fprintf(out, "<section><h2>%s</h2>\n<figure>", kind->title);
+	if (d->wide && d->narrow) {
+		fputs("<div class=\"picture\" role=\"img\" aria-label=\"", out);
+		html_text(out, d->alt);
+		fprintf(out, "\">%s%s</div>\n<figcaption>", d->wide, d->narrow);
+	} else {
+		fputs("<p>The picture could not be drawn. ", out);
+		html_text(out, d->alt);
+		fputs("</p>\n<figcaption>", out);
+	}
+	fprintf(out,
+		"Medians; bars span least to most of the repeats. Data: "
+		"<a href=\"%s.csv\">%s.csv</a>",
+		kind->name, kind->name);
+	if (d->png)
+		fprintf(out, ", for slides: <a href=\"%s.png\">%s.png</a>", kind->name, kind->name);
+	fputs("</figcaption></figure></section>\n", out);
+}
+
+static void write_pictures(FILE *out, const struct page *p)
+{
+	for (size_t i = 0; i < n_pictures; i++)
+		write_picture(out, &pictures[i], &p->drawings[i]);
+}
+
+static void write_joined(FILE *out, const json_t *array)
+{
+	json_t *text;
+	size_t i;
+
+	json_array_foreach(array, i, text)
+	{
+		if (i)
+			fputs(", ", out);
+		html_text(out, json_string_value(text));
+	}
+}
+
+static void write_doubts(FILE *out, const struct page *p)
+{
+	json_t *doubts = doubts_collect(p->model), *where;
+	const char *name;
+
+	if (!json_object_size(doubts))
+		fputs("<p>None was raised.</p>", out);
+	else
+		fputs("<dl class=\"doubts\">\n", out);
+	json_object_foreach(doubts, name, where)
+	{
+		struct doubt_text text = doubt_find(name);
+
+		fputs("<div><dt>", out);
+		html_text(out, name);
+		fprintf(out, "</dt><dd>%s <b>%s</b> <small>", text.means, text.remedy);
+		write_joined(out, where);
+		fputs("</small></dd></div>\n", out);
+	}
+	if (json_object_size(doubts))
+		fputs("</dl>", out);
+	json_decref(doubts);
+}
+
+static void write_failures(FILE *out, const struct page *p)
+{
+	json_t *record;
+	size_t i, n = 0;
+
+	json_array_foreach(p->model->records, i, record)
+	{
+		const char *why = record_text(record, "error");
+
+		if (record_ok(record))
+			continue;
+		fputs(n++ ? "<li>" : "<section><h2>Runs that failed</h2>\n<ul><li>", out);
+		html_text(out, record_text(record, "source"));
+		fprintf(out, " at %.0f GPUs: ", record_number(record, "gpus"));
+		html_text(out, why ? why : "no reason recorded");
+		fputs("</li>\n", out);
+	}
+	if (n)
+		fputs("</ul></section>\n", out);
+}
+
+static void write_left_out(FILE *out, const struct page *p)
+{
+	json_t *note;
+	size_t i;
+
+	if (!json_array_size(p->model->notes))
+		return;
+	fputs("<section><h2>Left out of this report</h2>\n<ul>", out);
+	json_array_foreach(p->model->notes, i, note)
+	{
+		fputs("<li>", out);
+		html_text(out, json_string_value(note));
+		fputs("</li>\n", out);
+	}
+	fputs("</ul></section>\n", out);
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), k = strlen(end);
+
+	return n >= k && !strcmp(s + n - k, end);
+}
+
+static void write_value(FILE *out, const char *key, const json_t *value)
+{
+	char human[UNITS_MAX];
+
+	if (json_is_string(value)) {
+		html_text(out, json_string_value(value));
+	} else if (json_is_number(value) && ends_with(key, "_bytes")) {
+		fputs(units_human_bytes(json_number_value(value), human), out);
+	} else {
+		AUTO(free) char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+
+		html_text(out, text ? text : "");
+	}
+}
+
+/* "ram_bytes" as "ram": the value says its unit. */
+static void write_key(FILE *out, const char *key)
+{
+	AUTO(free) char *words = strdup(key);
+
+	if (!words)
+		return;
+	if (ends_with(words, "_bytes"))
+		words[strlen(words) - strlen("_bytes")] = '\0';
+	for (char *c = words; *c; c++)
+		if (*c == '_')
+			*c = ' ';
+	html_text(out, words);
+}
+
+static void write_environment(FILE *out, const struct page *p)
+{
+	json_t *value;
+	const char *key;
+
+	if (!p->model->environment)
+		fputs("<div><dt>environment.json</dt><dd>missing</dd></div>", out);
+	json_object_foreach(p->model->environment, key, value)
+	{
+		if (!strcmp(key, "command") || !strcmp(key, "mounts"))
+			continue;
+		fputs("<div><dt>", out);
+		write_key(out, key);
+		fputs("</dt><dd>", out);
+		write_value(out, key, value);
+		fputs("</dd></div>\n", out);
+	}
+}
+
+/* One value of a knob over all records, or "A, B" where runs differ. */
+static void collect_knobs(const struct model *m, json_t *all)
+{
+	json_t *record, *knob;
+	const char *name;
+	size_t i;
+
+	json_array_foreach(m->records, i, record)
+	{
+		json_object_foreach(json_object_get(record, "knobs"), name, knob)
+		{
+			const char *value = json_string_value(json_object_get(knob, "value"));
+			const char *from = json_string_value(json_object_get(knob, "from"));
+
+			if (!value || !from || !strcmp(from, "default"))
+				continue;
+			if (!json_object_get(all, name))
+				json_object_set_new(all, name, json_object());
+			json_object_set_new(json_object_get(all, name), value, json_string(from));
+		}
+	}
+}
+
+static void write_knobs(FILE *out, const struct page *p)
+{
+	json_t *all = json_object(), *values, *from;
+	const char *name, *value;
+
+	collect_knobs(p->model, all);
+	if (!json_object_size(all))
+		fputs("<p>Every setting is at its default.</p>", out);
+	else
+		fputs("<dl class=\"knobs\">\n", out);
+	json_object_foreach(all, name, values)
+	{
+		const char *before = "";
+
+		fputs("<div><dt>", out);
+		html_text(out, name);
+		fputs("</dt><dd>", out);
+		json_object_foreach(values, value, from)
+		{
+			fprintf(out, "%s<code>", before);
+			html_text(out, *value ? value : "(empty)");
+			fputs("</code> <small>", out);
+			html_text(out, json_string_value(from));
+			fputs("</small>", out);
+			before = ", ";
+		}
+		fputs("</dd></div>\n", out);
+	}
+	if (json_object_size(all))
+		fputs("</dl>", out);
+	json_decref(all);
+}
+
+static void write_profile(FILE *out, const struct page *p)
+{
+	if (!p->model->profile)
+		return;
+	fputs("<details><summary>The whole effective profile (profile.ini)</summary><pre tabindex=\"0\">",
+		out);
+	html_text(out, p->model->profile);
+	fputs("</pre></details>", out);
+}
+
+/* A word as a shell takes it, quoted where it must be. */
+static void write_shell_word(FILE *out, const char *word)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "0123456789@%+=:,./_-";
+
+	if (*word && strspn(word, safe) == strlen(word)) {
+		fputs(word, out);
+		return;
+	}
+	html_text(out, "'");
+	for (const char *c = word; *c; c++)
+		html_text(out, *c == '\'' ? "'\\''" : (char[]){*c, '\0'});
+	html_text(out, "'");
+}
+
+static void write_repeat(FILE *out, const struct page *p)
+{
+	const json_t *command = json_object_get(p->model->environment, "command");
+	json_t *word;
+	size_t i;
+
+	if (json_is_string(command)) {
+		html_text(out, json_string_value(command));
+		return;
+	}
+	if (!json_array_size(command)) {
+		fputs("run-bench -p ", out);
+		write_shell_word(out, p->model->profile ? "profile.ini" : "PROFILE");
+		return;
+	}
+	json_array_foreach(command, i, word)
+	{
+		if (i)
+			fputc(' ', out);
+		write_shell_word(out, json_is_string(word) ? json_string_value(word) : "");
+	}
+}
+
+static void write_mount(FILE *out, const struct page *p, const json_t *mount)
+{
+	const json_t *first = json_array_get(p->model->records, 0);
+	double rate = first ? record_number(first, "nominal_images_per_s") : 0;
+	const char *path = record_text(mount, "path"), *type = record_text(mount, "type");
+	const char *source = record_text(mount, "source");
+
+	if (!path)
+		return;
+	fputs("<li><pre tabindex=\"0\">run-bench ", out);
+	write_shell_word(out, path);
+	fprintf(out, " --gpus %d", model_most_gpus(p->model) > 0 ? model_most_gpus(p->model) : 1);
+	if (rate > 0)
+		fprintf(out, " --gpu-rate %.0f", rate);
+	fputs("</pre><small>", out);
+	html_text(out, type ? type : "mount");
+	if (source) {
+		fputs(" of ", out);
+		html_text(out, source);
+	}
+	fputs("</small></li>\n", out);
+}
+
+static void write_mounts(FILE *out, const struct page *p)
+{
+	const json_t *mounts = json_object_get(p->model->environment, "mounts");
+	json_t *mount;
+	size_t i;
+
+	if (!json_array_size(mounts))
+		return;
+	fputs("<section><h2>Measure the mounts of this machine</h2>\n"
+	      "<p>Each is answered within a minute and never written to.</p><ul class=\"plain\">\n",
+		out);
+	json_array_foreach(mounts, i, mount) write_mount(out, p, mount);
+	fputs("</ul></section>\n", out);
+}
+
+static void write_count(FILE *out, const struct page *p)
+{
+	fprintf(out, "%zu run%s", json_array_size(p->model->records),
+		json_array_size(p->model->records) == 1 ? "" : "s");
+}
+
+static const struct slot {
+	const char *name;
+	void (*write)(FILE *out, const struct page *p);
+} slots[] = {
+	{"profile_name", write_profile_name},
+	{"host", write_host},
+	{"light", write_light},
+	{"dark", write_dark},
+	{"verdict", write_verdict},
+	{"gpus", write_gpus},
+	{"cards", page_write_cards},
+	{"pictures", write_pictures},
+	{"table", page_write_table},
+	{"doubts", write_doubts},
+	{"failures", write_failures},
+	{"left_out", write_left_out},
+	{"environment", write_environment},
+	{"knobs", write_knobs},
+	{"profile", write_profile},
+	{"repeat", write_repeat},
+	{"mounts", write_mounts},
+	{"count", write_count},
+	{"version", write_version},
+};
+
+static void fill_slot(FILE *out, const char *name, void *arg)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(slots); i++)
+		if (!strcmp(slots[i].name, name))
+			slots[i].write(out, arg);
+}
+
+char *page_text(const struct page *p)
+{
+	struct page copy = *p;
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	html_expand(out, template_page, fill_slot, &copy);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
