@@ -182,8 +182,9 @@ struct cli {
 /* Reads options of argv into cfg; "--X V" equals "--X=V" (booleans always with "="); "--" ends them;
  * operands are moved to the front of argv[1..*ret_operands]. --help (a screen; with a knob's name:
  * everything about it; =man, =ini, =completion: the generated text) and --version print and set
- * *ret_exit. Profiles given by -p are the caller's business (see profile.h): options are applied
- * after them, so call it a first time with cfg NULL to collect -p only. */
+ * *ret_exit. Options win over profiles, so a program with -p calls it twice: with cfg NULL (knobs
+ * are not looked at, argv is not reordered), then, profiles applied, with cfg. seen() is called each
+ * time. */
 int cli_parse(const struct cli *cli, struct config *cfg, int argc, char **argv, int *ret_operands,
 	bool *ret_exit, struct err *err);
 
