@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cachefs-ctl stats|drop|warm MOUNT: reads MOUNT/.cachefs/stats.json, sends control messages, and
+ * waits for the jobs they start. Talks to a mount as any program could; see control.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "cachefs/control.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/knob.h"
+#include "common/units.h"
+
+#define STATS_MAX (16 << 20)
+#define ANSWER_S 60 /* a mount that does not answer a system call for this long ends us (SIGALRM) */
+#define POLL_NS (200 * NSEC_PER_MSEC)
+
+AUTO_FREE(json, json_t, json_decref);
+
+struct ctl {
+	const char *mount;
+	bool json;
+	struct err err;
+};
+
+/* ---- talking to the mount ---- */
+
+static int no_mount(struct ctl *c, int code)
+{
+	struct stat st;
+
+	if (code == ENOENT && stat(c->mount, &st) < 0)
+		code = errno == ENOENT ? ENXIO : errno;
+	switch (code) {
+	case ENOTCONN:
+		return err_set(&c->err, code,
+			"%s: a dead mount: its cachefs has ended; detach it with fusermount3 -uz "
+			"%s, then mount again",
+			c->mount, c->mount);
+	case ENXIO:
+		return err_set(&c->err, code, "%s: no such folder; give a mount point", c->mount);
+	case ENOENT:
+	case ENOTDIR:
+	case ENOTTY:
+		return err_set(&c->err, code,
+			"%s: not a cachefs mount; mounted ones are listed by: findmnt -t "
+			"fuse.cachefs",
+			c->mount);
+	case EPERM:
+		return err_set(&c->err, code,
+			"%s: only root and the user who mounted it may do this", c->mount);
+	default:
+		return err_set(&c->err, code, "%s: %s", c->mount, strerror(code));
+	}
+}
+
+static json_t *read_stats(struct ctl *c)
+{
+	AUTO(free) char *path = NULL;
+	AUTO(free) char *text = NULL;
+	size_t len;
+	json_t *stats = NULL;
+	int r;
+
+	alarm(ANSWER_S);
+	r = asprintf(&path, "%s/" CONTROL_FOLDER "/" CONTROL_STATS, c->mount) < 0
+		    ? -ENOMEM
+		    : file_read(path, STATS_MAX, &text, &len);
+	alarm(0);
+	if (r >= 0)
+		stats = json_loadb(text, len, 0, NULL);
+	if (r >= 0 && !json_is_object(json_object_get(stats, "fuse"))) {
+		json_decref(stats);
+		stats = NULL;
+		r = -ENOTTY;
+	}
+	if (r < 0)
+		no_mount(c, -r);
+	return stats;
+}
+
+/* Sends message (taken over); *ret_job is the job it started. */
+static int send_message(struct ctl *c, json_t *message, json_int_t *ret_job)
+{
+	AUTO(json) json_t *owned = message;
+	AUTO(free) char *path = NULL;
+	struct control_buffer buf = {0};
+	int r = -ENOMEM;
+
+	if (json_dumpb(message, buf.text, sizeof(buf.text), JSON_COMPACT) > sizeof(buf.text))
+		return err_set(&c->err, E2BIG,
+			"too many or too long paths for one message; give the folder above them");
+	if (asprintf(&path, "%s/" CONTROL_FOLDER, c->mount) < 0)
+		return no_mount(c, ENOMEM);
+	alarm(ANSWER_S);
+	AUTO(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	r = fd < 0 || ioctl(fd, CONTROL_IOCTL, &buf) < 0 ? errno : 0;
+	alarm(0);
+	if (r)
+		return no_mount(c, r);
+	AUTO(json)
+	json_t *answer = json_loadb(buf.text, strnlen(buf.text, sizeof(buf.text)), 0, NULL);
+	const char *error = json_string_value(json_object_get(answer, "error"));
+
+	if (error || json_unpack(answer, "{s:I}", "job", ret_job) < 0)
+		return err_set(&c->err, EINVAL, "%s: %s", c->mount,
+			error ? error
+			      : "the answer makes no sense: other versions of cachefs and "
+				"cachefs-ctl?");
+	return 0;
+}
+
+/* ---- stats ---- */
+
+/* "layers.mem.hits 12", one line a number or word. */
+static void print_flat(const char *prefix, const json_t *value)
+{
+	const char *key;
+	json_t *member;
+
+	if (!json_is_object(value)) {
+		AUTO(free) char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+		const char *word = json_string_value(value);
+
+		printf("%s %s\n", prefix, word ? word : text);
+		return;
+	}
+	json_object_foreach((json_t *)(uintptr_t)value, key, member)
+	{
+		AUTO(free) char *name = NULL;
+
+		if (asprintf(&name, "%s%s%s", prefix, *prefix ? "." : "", key) >= 0)
+			print_flat(name, member);
+	}
+}
+
+static int run_stats(struct ctl *c, char **paths, int n)
+{
+	AUTO(json) json_t *stats = read_stats(c);
+
+	if (!stats)
+		return EXIT_FAILED;
+	if (c->json) {
+		json_dumpf(stats, stdout, JSON_INDENT(1));
+		putchar('\n');
+	} else {
+		json_object_del(stats, "knobs");
+		print_flat("", stats);
+	}
+	return ferror(stdout) ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* ---- drop, warm ---- */
+
+/* "MOUNT/a/b/", "./a/b" and "a/b" are all the name "a/b". */
+static char *name_below(const char *mount, const char *path)
+{
+	AUTO(free) char *root = realpath(mount, NULL);
+	size_t len = root ? strlen(root) : 0;
+	char *name;
+
+	if (*path == '/' && root && !strncmp(path, root, len) && strchr("/", path[len]))
+		path += len;
+	else if (!strncmp(path, mount, strlen(mount)) && strchr("/", path[strlen(mount)]))
+		path += strlen(mount);
+	while (!strncmp(path, "./", 2) || *path == '/')
+		path += *path == '/' ? 1 : 2;
+	name = strdup(strcmp(path, ".") ? path : "");
+	for (size_t n = name ? strlen(name) : 0; n && name[n - 1] == '/'; n--)
+		name[n - 1] = '\0';
+	return name;
+}
+
+static json_t *make_message(struct ctl *c, const char *op, char **paths, int n)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < n; i++) {
+		AUTO(free) char *name = name_below(c->mount, paths[i]);
+
+		json_array_append_new(list, json_string(name));
+	}
+	if (!n)
+		json_array_append_new(list, json_string(""));
+	return json_pack("{s:s,s:o}", "op", op, "paths", list);
+}
+
+struct progress {
+	json_int_t files, files_done, bytes, bytes_done, errors;
+	const char *state, *error;
+	double seconds;
+};
+
+/* Borrows from stats. */
+static int find_job(const json_t *stats, json_int_t id, struct progress *ret)
+{
+	const json_t *list = json_object_get(json_object_get(stats, "warm"), "jobs");
+	size_t i;
+	json_t *job;
+
+	json_array_foreach(list, i, job)
+	{
+		if (json_integer_value(json_object_get(job, "id")) != id)
+			continue;
+		*ret = (struct progress){0};
+		return json_unpack(job, "{s:s,s:I,s:I,s:I,s:I,s:I,s:s?,s:F}", "state", &ret->state,
+			"files", &ret->files, "files_done", &ret->files_done, "bytes", &ret->bytes,
+			"bytes_done", &ret->bytes_done, "errors", &ret->errors, "error",
+			&ret->error, "seconds", &ret->seconds);
+	}
+	return -1;
+}
+
+static void print_progress(const char *op, const struct progress *p)
+{
+	char done[UNITS_MAX], all[UNITS_MAX], rate[UNITS_MAX], left[UNITS_MAX];
+	double per_s = p->seconds > 0 ? (double)p->bytes_done / p->seconds : 0;
+
+	if (strcmp(p->state, "working")) {
+		fprintf(stderr, "\r%s: %s, %lld files\033[K", op, p->state, (long long)p->files);
+		return;
+	}
+	fprintf(stderr, "\r%s: %lld of %lld files, %s of %s, %s, %s left\033[K", op,
+		(long long)p->files_done, (long long)p->files,
+		units_human_bytes((double)p->bytes_done, done),
+		units_human_bytes((double)p->bytes, all), units_human_rate(per_s, rate),
+		per_s > 0 ? units_human_duration((double)(p->bytes - p->bytes_done) / per_s, left)
+			  : "?");
+}
+
+static int finish(struct ctl *c, const char *op, const struct progress *p)
+{
+	char bytes[UNITS_MAX], time[UNITS_MAX], rate[UNITS_MAX];
+
+	if (!strcmp(p->state, "stopped"))
+		err_set(&c->err, EINTR, "%s: unmounted before %s was done", c->mount, op);
+	else if (p->errors)
+		err_set(&c->err, EIO, "%s: %s failed for %lld files or folders; the first: %s",
+			c->mount, op, (long long)p->errors, p->error ? p->error : "unknown");
+	else if (!strcmp(op, "warm"))
+		printf("warm: %lld files, %s in %s (%s)\n", (long long)p->files_done,
+			units_human_bytes((double)p->bytes_done, bytes),
+			units_human_duration(p->seconds, time),
+			units_human_rate(
+				p->seconds > 0 ? (double)p->bytes_done / p->seconds : 0, rate));
+	else
+		return EXIT_DONE;
+	return *c->err.msg ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* The tier that keeps most: the lowest layer with a capacity. */
+static int check_fits(struct ctl *c, const json_t *stats, const struct progress *p)
+{
+	const json_t *order = json_object_get(stats, "order");
+	char need[UNITS_MAX], have[UNITS_MAX];
+
+	for (size_t i = json_array_size(order); i--;) {
+		const char *name = json_string_value(json_array_get(order, i));
+		const json_t *layer = json_object_get(json_object_get(stats, "layers"), name);
+		json_int_t capacity = json_integer_value(json_object_get(layer, "capacity_bytes"));
+
+		if (capacity <= 0 || !strcmp(name, "meta"))
+			continue;
+		if (p->bytes <= capacity)
+			return 0;
+		return err_set(&c->err, ENOSPC,
+			"%s: %s do not fit into tier %s of %s; raise %s.capacity, or warm less",
+			c->mount, units_human_bytes((double)p->bytes, need), name,
+			units_human_bytes((double)capacity, have), name);
+	}
+	return err_set(&c->err, ENOSPC,
+		"%s: no tier keeps anything; mount with mem.capacity or disk.path", c->mount);
+}
+
+static int run_job(struct ctl *c, const char *op, char **paths, int n)
+{
+	bool terminal = isatty(STDERR_FILENO);
+	json_int_t id;
+
+	if (send_message(c, make_message(c, op, paths, n), &id) < 0)
+		return EXIT_FAILED;
+	for (;;) {
+		AUTO(json) json_t *stats = read_stats(c);
+		struct progress p;
+
+		if (!stats)
+			return EXIT_FAILED;
+		if (find_job(stats, id, &p) < 0) {
+			err_set(&c->err, ENOENT, "%s: job %lld is not in the statistics any more",
+				c->mount, (long long)id);
+			return EXIT_FAILED;
+		}
+		if (terminal)
+			print_progress(op, &p);
+		if (!strcmp(p.state, "done") || !strcmp(p.state, "stopped")) {
+			if (terminal)
+				fputs("\r\033[K", stderr);
+			if (!strcmp(op, "warm") && !p.errors && check_fits(c, stats, &p) < 0)
+				return EXIT_FAILED;
+			return finish(c, op, &p);
+		}
+		clock_sleep_until(clock_now_ns() + POLL_NS);
+	}
+}
+
+static int run_drop(struct ctl *c, char **paths, int n)
+{
+	return run_job(c, "drop", paths, n);
+}
+
+static int run_warm(struct ctl *c, char **paths, int n)
+{
+	return run_job(c, "warm", paths, n);
+}
+
+/* ---- commands ---- */
+
+static const struct command {
+	const char *name;
+	int (*run)(struct ctl *c, char **paths, int n);
+} commands[] = {{"stats", run_stats}, {"drop", run_drop}, {"warm", run_warm}};
+
+static int option_seen(const char *name, const char *value, void *arg, struct err *err)
+{
+	struct ctl *c = arg;
+
+	c->json = true;
+	return 0;
+}
+
+static int run_command(struct ctl *c, char **operands, int n)
+{
+	const char *names[] = {"stats", "drop", "warm", NULL};
+	const char *near;
+
+	if (n < 2) {
+		err_set(&c->err, EINVAL,
+			"usage: cachefs-ctl stats|drop|warm MOUNT [PATH]...; see --help");
+		return EXIT_USAGE;
+	}
+	c->mount = operands[1];
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, operands[0]))
+			return commands[i].run(c, operands + 2, n - 2);
+	near = err_nearest(operands[0], names, SIZE_MAX);
+	err_set(&c->err, EINVAL, "%s: unknown command; %s%s%s", operands[0],
+		near ? "did you mean " : "give stats, drop or warm", near ? near : "",
+		near ? "?" : "");
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct cli_option options[] = {
+		{"json", 0, NULL, NULL, "stats: print the whole snapshot as JSON"},
+		{NULL, 0, NULL, NULL, NULL},
+	};
+	struct ctl c = {0};
+	const struct cli cli = {.program = "cachefs-ctl",
+		.usage = "cachefs-ctl stats MOUNT [--json]\n"
+			 "cachefs-ctl drop MOUNT [PATH]...\n"
+			 "cachefs-ctl warm MOUNT [PATH]...",
+		.summary = "Shows what a cachefs mount does, makes it forget, or fills its tiers.",
+		.options = options,
+		.seen = option_seen,
+		.arg = &c};
+	struct config *cfg = config_new();
+	bool done = false;
+	int operands = 0, code;
+
+	if (!cfg || cli_parse(&cli, cfg, argc, argv, &operands, &done, &c.err) < 0)
+		code = EXIT_USAGE;
+	else
+		code = done ? EXIT_DONE : run_command(&c, argv + 1, operands);
+	if (code)
+		fprintf(stderr, "cachefs-ctl: %s\n", c.err.msg);
+	config_free(cfg);
+	return code;
+}

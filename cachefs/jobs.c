@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The job thread and what it keeps of past jobs: see jobs.h. */
+#include "cachefs/jobs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+
+#define JOBS_KEPT 32
+
+enum job_state { JOB_WAITING, JOB_LISTING, JOB_WORKING, JOB_DONE, JOB_STOPPED };
+
+static const char *const state_names[] = {"waiting", "listing", "working", "done", "stopped"};
+
+struct job {
+	int64_t id, started_ns, ended_ns;
+	enum job_state state;
+	struct control_message msg;
+	int64_t files, files_done, bytes, bytes_done, errors;
+	char error[512]; /* the first one */
+};
+
+struct jobs {
+	struct stack *stack;
+	dropped_fn *dropped;
+	void *dropped_arg;
+	int window;
+	pthread_t thread;
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t changed;
+	struct job job[JOBS_KEPT]; /* id modulo JOBS_KEPT */
+	int64_t last_id, ended_id;
+	int in_flight;
+	bool stop;
+};
+
+/* ---- walking ---- */
+
+/* One entry of a listing, kept while the listing itself is let go: folders can be large. */
+struct entry {
+	struct entry *next;
+	struct object obj;
+	char name[];
+};
+
+struct gather {
+	struct entry *first;
+	const char *folder;
+};
+
+static struct entry *entry_new(const char *folder, const struct object *obj)
+{
+	size_t len = strlen(folder), size = len + strlen(obj->name) + 2;
+	struct entry *e = malloc(sizeof(*e) + size);
+
+	if (!e)
+		return NULL;
+	snprintf(e->name, size, "%s%s%s", folder, len ? "/" : "", obj->name);
+	e->obj = *obj;
+	e->obj.name = e->name;
+	return e;
+}
+
+static void entries_free(struct entry *e)
+{
+	while (e) {
+		struct entry *next = e->next;
+
+		free(e);
+		e = next;
+	}
+}
+
+static int gather_entry(void *arg, const struct object *obj)
+{
+	struct gather *g = arg;
+	struct entry *e = entry_new(g->folder, obj);
+
+	if (!e)
+		return -ENOMEM;
+	e->next = g->first;
+	g->first = e;
+	return 0;
+}
+
+static void note_error(struct jobs *j, struct job *job, const char *name, int code)
+{
+	HOLD(&j->lock);
+	if (!job->errors++)
+		snprintf(job->error, sizeof(job->error), "%s: %s", *name ? name : "/",
+			strerror(-code));
+}
+
+static bool stopping(struct jobs *j)
+{
+	HOLD(&j->lock);
+	return j->stop;
+}
+
+typedef void visit_fn(struct jobs *j, struct job *job, const struct object *file);
+
+/* Visits every file of what is listed in todo, folders before their content; frees the entries. */
+static void walk(struct jobs *j, struct job *job, struct entry *todo, visit_fn *visit)
+{
+	while (todo && !stopping(j)) {
+		struct entry *e = todo;
+		struct gather g = {.folder = e->name};
+		int r = 0;
+
+		todo = e->next;
+		if (e->obj.is_dir)
+			r = store_list(stack_top(j->stack), e->name, STORE_WAIT, gather_entry, &g);
+		else
+			visit(j, job, &e->obj);
+		if (r < 0)
+			note_error(j, job, e->name, r);
+		while (g.first) {
+			struct entry *child = g.first;
+
+			g.first = child->next;
+			child->next = todo;
+			todo = child;
+		}
+		free(e);
+	}
+	entries_free(todo);
+}
+
+static struct entry *start_at(struct jobs *j, struct job *job, const char *path, bool tell)
+{
+	struct object obj;
+	int r = store_stat(stack_top(j->stack), path, STORE_WAIT, &obj);
+	struct entry *e = NULL;
+
+	if (r >= 0) {
+		obj.name = path;
+		e = entry_new("", &obj);
+		r = e ? 0 : -ENOMEM;
+	}
+	if (r < 0 && tell)
+		note_error(j, job, path, r);
+	if (e)
+		e->next = NULL;
+	return e;
+}
+
+/* ---- warm ---- */
+
+struct fetch {
+	struct jobs *jobs;
+	struct job *job;
+	struct object obj;
+	char name[];
+};
+
+static void fetch_file(void *arg)
+{
+	struct fetch *f = arg;
+	struct jobs *j = f->jobs;
+	int r = stopping(j) ? -ECANCELED : stack_warm(j->stack, &f->obj);
+
+	if (r < 0)
+		note_error(j, f->job, f->name, r);
+	pthread_mutex_lock(&j->lock);
+	f->job->files_done++;
+	f->job->bytes_done += r < 0 ? 0 : (int64_t)f->obj.size;
+	j->in_flight--;
+	pthread_cond_broadcast(&j->changed);
+	pthread_mutex_unlock(&j->lock);
+	free(f);
+}
+
+static void count_file(struct jobs *j, struct job *job, const struct object *file)
+{
+	HOLD(&j->lock);
+	job->files++;
+	job->bytes += (int64_t)file->size;
+}
+
+static void take_place(struct jobs *j, int most)
+{
+	HOLD(&j->lock);
+	while (j->in_flight > most)
+		pthread_cond_wait(&j->changed, &j->lock);
+	j->in_flight++;
+}
+
+static void give_place(struct jobs *j)
+{
+	HOLD(&j->lock);
+	j->in_flight--;
+}
+
+static void warm_file(struct jobs *j, struct job *job, const struct object *file)
+{
+	size_t len = strlen(file->name) + 1;
+	struct fetch *f = malloc(sizeof(*f) + len);
+	int r = f ? -EAGAIN : -ENOMEM;
+
+	if (f) {
+		*f = (struct fetch){.jobs = j, .job = job, .obj = *file};
+		memcpy(f->name, file->name, len);
+		f->obj.name = f->name;
+		take_place(j, j->window - 1);
+	}
+	while (r == -EAGAIN && !stopping(j)) {
+		r = stack_submit(j->stack, fetch_file, f);
+		if (r == -EAGAIN) /* readers have the pool: let them */
+			clock_sleep_until(clock_now_ns() + 10 * NSEC_PER_MSEC);
+	}
+	if (r < 0) {
+		if (f)
+			give_place(j);
+		free(f);
+		note_error(j, job, file->name, r);
+	}
+}
+
+static void set_state(struct jobs *j, struct job *job, enum job_state state)
+{
+	HOLD(&j->lock);
+	job->state = state;
+}
+
+static void run_warm(struct jobs *j, struct job *job)
+{
+	set_state(j, job, JOB_LISTING);
+	for (size_t i = 0; i < job->msg.n; i++)
+		walk(j, job, start_at(j, job, job->msg.paths[i], true), count_file);
+	set_state(j, job, JOB_WORKING);
+	for (size_t i = 0; i < job->msg.n; i++)
+		walk(j, job, start_at(j, job, job->msg.paths[i], false), warm_file);
+	take_place(j, 0);
+	give_place(j);
+}
+
+/* ---- drop ---- */
+
+static void run_drop(struct jobs *j, struct job *job)
+{
+	set_state(j, job, JOB_WORKING);
+	for (size_t i = 0; i < job->msg.n && !stopping(j); i++) {
+		const char *path = job->msg.paths[i];
+		int r = store_drop(stack_top(j->stack), path);
+
+		if (r < 0 && r != -ENOENT)
+			note_error(j, job, path, r);
+		j->dropped(path, j->dropped_arg);
+	}
+}
+
+/* ---- the thread ---- */
+
+static struct job *next_job(struct jobs *j)
+{
+	HOLD(&j->lock);
+	while (!j->stop && j->ended_id == j->last_id)
+		pthread_cond_wait(&j->changed, &j->lock);
+	if (j->stop)
+		return NULL;
+	struct job *job = &j->job[(j->ended_id + 1) % JOBS_KEPT];
+
+	job->started_ns = clock_now_ns();
+	return job;
+}
+
+static void *run_jobs(void *arg)
+{
+	struct jobs *j = arg;
+	struct job *job;
+
+	while ((job = next_job(j))) {
+		if (job->msg.op == CONTROL_WARM)
+			run_warm(j, job);
+		else
+			run_drop(j, job);
+		pthread_mutex_lock(&j->lock);
+		job->state = j->stop ? JOB_STOPPED : JOB_DONE;
+		job->ended_ns = clock_now_ns();
+		control_message_done(&job->msg);
+		j->ended_id++;
+		pthread_mutex_unlock(&j->lock);
+	}
+	return NULL;
+}
+
+struct jobs *jobs_new(
+	struct stack *stack, int window, dropped_fn *dropped, void *arg, struct err *err)
+{
+	struct jobs *j = calloc(1, sizeof(*j));
+
+	if (!j) {
+		err_set(err, ENOMEM, "not enough memory");
+		return NULL;
+	}
+	j->stack = stack;
+	j->window = window > 1 ? window : 1;
+	j->dropped = dropped;
+	j->dropped_arg = arg;
+	pthread_mutex_init(&j->lock, NULL);
+	pthread_cond_init(&j->changed, NULL);
+	int r = pthread_create(&j->thread, NULL, run_jobs, j);
+
+	if (r) {
+		err_set(err, r, "cannot start a thread: %s", strerror(r));
+		free(j);
+		return NULL;
+	}
+	return j;
+}
+
+void jobs_free(struct jobs *j)
+{
+	if (!j)
+		return;
+	pthread_mutex_lock(&j->lock);
+	j->stop = true;
+	pthread_cond_broadcast(&j->changed);
+	pthread_mutex_unlock(&j->lock);
+	pthread_join(j->thread, NULL);
+	for (size_t i = 0; i < JOBS_KEPT; i++)
+		control_message_done(&j->job[i].msg);
+	pthread_cond_destroy(&j->changed);
+	pthread_mutex_destroy(&j->lock);
+	free(j);
+}
+
+int jobs_add(struct jobs *j, struct control_message *msg, int64_t *ret_id, struct err *err)
+{
+	HOLD(&j->lock);
+	if (j->last_id - j->ended_id >= JOBS_KEPT - 1)
+		return err_set(err, EBUSY, "%d jobs wait already; try again when some are done",
+			JOBS_KEPT - 1);
+	int64_t id = ++j->last_id;
+
+	j->job[id % JOBS_KEPT] = (struct job){.id = id, .msg = *msg};
+	*msg = (struct control_message){0};
+	pthread_cond_broadcast(&j->changed);
+	*ret_id = id;
+	return 0;
+}
+
+static json_t *job_stats(const struct job *job)
+{
+	int64_t until = job->ended_ns ? job->ended_ns : clock_now_ns();
+	double seconds = job->started_ns ? (double)(until - job->started_ns) / NSEC_PER_SEC : 0;
+
+	return json_pack("{s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:s?,s:f}", "id", (json_int_t)job->id,
+		"op", control_op_name(job->msg.op), "state", state_names[job->state], "files",
+		(json_int_t)job->files, "files_done", (json_int_t)job->files_done, "bytes",
+		(json_int_t)job->bytes, "bytes_done", (json_int_t)job->bytes_done, "errors",
+		(json_int_t)job->errors, "error", job->errors ? job->error : NULL, "seconds",
+		seconds);
+}
+
+json_t *jobs_stats(struct jobs *j)
+{
+	json_t *list = json_array();
+
+	HOLD(&j->lock);
+	for (int64_t id = j->last_id - JOBS_KEPT + 1; id <= j->last_id; id++)
+		if (id > 0)
+			json_array_append_new(list, job_stats(&j->job[id % JOBS_KEPT]));
+	return json_pack("{s:b,s:o}", "running", j->ended_id != j->last_id, "jobs", list);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* jobs - warm and drop in the background, one after the other on a thread of their own; progress
+ * stands in the statistics. A warm job lists first, so that its size is known, then fetches files
+ * on the fetch pool, never more than half of it, so that readers are not kept waiting. */
+#ifndef CACHEFS_JOBS_H
+#define CACHEFS_JOBS_H
+
+#include "cachefs/control.h"
+#include "cachefs/stack.h"
+
+struct jobs;
+
+/* Called on the job thread when the tiers have forgotten a path. */
+typedef void dropped_fn(const char *path, void *arg);
+
+/* window: files fetched at once. NULL and err on failure. */
+struct jobs *jobs_new(
+	struct stack *stack, int window, dropped_fn *dropped, void *arg, struct err *err);
+
+/* Ends the running job early, forgets those that wait, joins. NULL is accepted. */
+void jobs_free(struct jobs *j);
+
+/* Takes msg over and returns at once. -EBUSY and err: too many jobs wait. */
+int jobs_add(struct jobs *j, struct control_message *msg, int64_t *ret_id, struct err *err);
+
+/* {"running":true,"jobs":[{"id":7,"op":"warm","state":"fetching","files":..,"files_done":..,
+ *   "bytes":..,"bytes_done":..,"errors":..,"error":null,"seconds":..},...]}, newest last. */
+json_t *jobs_stats(struct jobs *j);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mount points: see mount.h. */
+#include "cachefs/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "common/cleanup.h"
+
+extern char **environ;
+
+void mount_unescape(char *s)
+{
+	char *out = s;
+
+	while (*s) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+			s[3] >= '0' && s[3] <= '7') {
+			*out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + s[3] - '0');
+			s += 4;
+		} else {
+			*out++ = *s++;
+		}
+	}
+	*out = '\0';
+}
+
+/* "36 35 0:31 / /mnt rw,noatime shared:1 - fuse.cachefs source rw,..." (proc(5)). */
+static bool parse_line(char *line, const char *path, struct mount_entry *ret)
+{
+	char *tail = strstr(line, " - "), *at = NULL;
+	unsigned major, minor;
+	int from = 0;
+
+	if (!tail || sscanf(line, "%*d %*d %u:%u %*s %n", &major, &minor, &from) < 2 || !from)
+		return false;
+	*tail = '\0';
+	at = line + from;
+	at[strcspn(at, " ")] = '\0';
+	mount_unescape(at);
+	if (strcmp(at, path))
+		return false;
+	*ret = (struct mount_entry){.major = major, .minor = minor};
+	sscanf(tail + 3, "%63s %511s", ret->type, ret->source);
+	mount_unescape(ret->source);
+	return true;
+}
+
+int mount_find(const char *mountinfo, const char *path, struct mount_entry *ret)
+{
+	AUTO(fclose) FILE *in = fopen(mountinfo, "re");
+	AUTO(free) char *line = NULL;
+	size_t size = 0;
+	int r = -ENOENT;
+
+	if (!in)
+		return -errno;
+	while (getline(&line, &size, in) > 0) /* later lines lie above earlier ones */
+		if (parse_line(line, path, ret))
+			r = 0;
+	return r;
+}
+
+int mount_given_fd(const char *path)
+{
+	static const char prefix[] = "/dev/fd/";
+	char *end;
+	long fd;
+
+	if (strncmp(path, prefix, strlen(prefix)) || !path[strlen(prefix)])
+		return -1;
+	fd = strtol(path + strlen(prefix), &end, 10);
+	return *end || fd < 0 || fd > INT_MAX ? -1 : (int)fd;
+}
+
+/* realpath() of a path whose last component must not be touched. */
+static char *resolve_parent(const char *path)
+{
+	AUTO(free) char *copy = strdup(path);
+	AUTO(free) char *parent = NULL;
+	char *slash, *ret;
+
+	if (!copy)
+		return NULL;
+	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+		copy[n - 1] = '\0';
+	slash = strrchr(copy, '/');
+	if (slash)
+		*slash = '\0';
+	parent = realpath(!slash ? "." : slash == copy ? "/" : copy, NULL);
+	if (!parent || asprintf(&ret, "%s/%s", strcmp(parent, "/") ? parent : "",
+			       slash ? slash + 1 : copy) < 0)
+		return NULL;
+	return ret;
+}
+
+char *mount_resolve(const char *path, struct err *err)
+{
+	char *ret = realpath(path, NULL);
+
+	if (!ret && errno == ENOTCONN)
+		ret = resolve_parent(path);
+	if (!ret && errno == ENOENT)
+		err_set(err, ENOENT, "%s: no such folder; make the mount point first: mkdir -p %s",
+			path, path);
+	else if (!ret)
+		err_set(err, errno, "%s: %s; choose another mount point", path, strerror(errno));
+	return ret;
+}
+
+static int run_fusermount(const char *path)
+{
+	char *argv[] = {"fusermount3", "-u", "-q", "-z", "--", (char *)(uintptr_t)path, NULL};
+	int status;
+	pid_t pid;
+
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ))
+		return -ENOENT;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EPERM;
+}
+
+int mount_detach(const char *path)
+{
+	if (!umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW))
+		return 0;
+	return errno == EPERM ? run_fusermount(path) : -errno;
+}
+
+static int check_empty(const char *path, struct err *err)
+{
+	AUTO(closedir) DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	if (!dir)
+		return err_set(err, EINVAL, "%s: %s; choose a folder this user may enter", path,
+			strerror(errno));
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			return err_set(err, EINVAL,
+				"%s: mount point is not empty; its files would be hidden: choose an "
+				"empty folder, or add -o nonempty",
+				path);
+	return 0;
+}
+
+int mount_prepare(const char *path, bool nonempty, struct err *err)
+{
+	struct mount_entry there;
+	bool mounted = !mount_find(MOUNTINFO, path, &there);
+	bool ours = mounted && !strcmp(there.type, MOUNT_TYPE);
+	struct stat st;
+	int r = stat(path, &st) < 0 ? errno : 0;
+
+	if (r == ENOTCONN && !ours)
+		return err_set(err, EINVAL,
+			"%s: a dead %s mount is here; take it away first: fusermount3 -uz %s", path,
+			mounted ? there.type : "FUSE", path);
+	if (r == ENOTCONN) {
+		if (mount_detach(path) < 0)
+			return err_set(err, EINVAL,
+				"%s: a dead cachefs mount is here and cannot be detached; as its "
+				"owner: fusermount3 -uz %s",
+				path, path);
+		return mount_prepare(path, nonempty, err);
+	}
+	if (ours)
+		return err_set(err, EINVAL,
+			"%s: already a cachefs mount, of %s; unmount it first: fusermount3 -u %s",
+			path, there.source, path);
+	if (r || !S_ISDIR(st.st_mode))
+		return err_set(err, EINVAL, "%s: %s; a mount point is a folder", path,
+			r ? strerror(r) : "not a folder");
+	return nonempty ? 0 : check_empty(path, err);
+}
+
+int mount_check_device(struct err *err)
+{
+	AUTO(close) int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return 0;
+	if (errno == EACCES || errno == EPERM)
+		return err_set(err, errno,
+			"/dev/fuse: not permitted to this user or container; as root: chmod 666 "
+			"/dev/fuse, or start the container with --device /dev/fuse --cap-add "
+			"SYS_ADMIN");
+	return err_set(err, errno,
+		"/dev/fuse: %s; as root: modprobe fuse, or start the container with --device "
+		"/dev/fuse",
+		strerror(errno));
+}
+
+static int readahead_path(const char *path, char *ret, size_t size)
+{
+	struct mount_entry there;
+	int r = mount_find(MOUNTINFO, path, &there);
+
+	if (r < 0)
+		return r;
+	snprintf(ret, size, "/sys/class/bdi/%u:%u/read_ahead_kb", there.major, there.minor);
+	return 0;
+}
+
+int mount_get_readahead(const char *path, int64_t *ret)
+{
+	char file[64];
+	int64_t kib;
+	int r = readahead_path(path, file, sizeof(file));
+
+	if (r < 0)
+		return r;
+	AUTO(fclose) FILE *in = fopen(file, "re");
+
+	if (!in)
+		return -errno;
+	if (fscanf(in, "%" SCNd64, &kib) != 1)
+		return -EIO;
+	*ret = kib << 10;
+	return 0;
+}
+
+int mount_set_readahead(const char *path, int64_t bytes)
+{
+	char file[64];
+	int r = readahead_path(path, file, sizeof(file));
+
+	if (r < 0)
+		return r;
+	AUTO(close) int fd = open(file, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || dprintf(fd, "%" PRId64 "\n", bytes >> 10) < 0)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A mount's life: see session.h. libfuse and fusermount3 tell their troubles on standard error;
+ * while mounting they are caught, to be told in one line with a remedy. */
+#include "cachefs/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "cachefs/fs_ops.h"
+#include "cachefs/mount.h"
+#include "common/clock.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define INIT_WAIT_MS 10000
+#define NUDGE_NS (50 * NSEC_PER_MSEC)
+
+struct session {
+	struct fs fs;
+	struct fuse_session *se;
+	pthread_t main, signals;
+	sigset_t caught;
+	_Atomic(struct fuse_session *) serving; /* set once signals should end the loop */
+	_Atomic bool over;
+};
+
+/* ---- signals ---- */
+
+/* The only thread that takes signals. libfuse's loop waits on a semaphore, which a signal that
+ * came a moment too early would not wake: so the loop is nudged until it has ended. */
+static void *take_signals(void *arg)
+{
+	struct session *s = arg;
+	int sig;
+
+	while (sigwait(&s->caught, &sig) || sig == SIGUSR1)
+		if (s->over)
+			return NULL;
+	if (!s->serving)
+		_exit(EXIT_INTERRUPTED);
+	fuse_session_exit(s->serving);
+	while (!s->over) {
+		pthread_kill(s->main, SIGUSR2);
+		clock_sleep_until(clock_now_ns() + NUDGE_NS);
+	}
+	return NULL;
+}
+
+static void ignore_signal(int sig)
+{
+}
+
+static int start_signals(struct session *s, struct err *err)
+{
+	struct sigaction wake = {.sa_handler = ignore_signal}, none = {.sa_handler = SIG_IGN};
+	int r;
+
+	sigaction(SIGUSR2, &wake, NULL); /* without SA_RESTART */
+	sigaction(SIGPIPE, &none, NULL);
+	sigemptyset(&s->caught);
+	sigaddset(&s->caught, SIGINT);
+	sigaddset(&s->caught, SIGTERM);
+	sigaddset(&s->caught, SIGHUP);
+	sigaddset(&s->caught, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &s->caught, NULL);
+	s->main = pthread_self();
+	r = pthread_create(&s->signals, NULL, take_signals, s);
+	return r ? err_set(err, r, "cannot start a thread: %s", strerror(r)) : 0;
+}
+
+static void end_signals(struct session *s)
+{
+	s->over = true;
+	pthread_kill(s->signals, SIGUSR1);
+	pthread_join(s->signals, NULL);
+}
+
+/* ---- what libfuse says ---- */
+
+static char libfuse_said[256];
+
+static void log_libfuse(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	vsnprintf(libfuse_said, sizeof(libfuse_said), fmt, ap);
+	libfuse_said[strcspn(libfuse_said, "\n")] = '\0';
+	log_info("%s", libfuse_said);
+}
+
+/* Standard error into a memory file, and back; *ret_text gets its first line. */
+static int catch_stderr(int *ret_saved)
+{
+	AUTO(close) int mem = memfd_create("stderr", MFD_CLOEXEC);
+
+	*ret_saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (mem < 0 || *ret_saved < 0)
+		return -errno;
+	return dup2(mem, STDERR_FILENO) < 0 ? -errno : 0;
+}
+
+static void release_stderr(int saved, char *ret_line, size_t size)
+{
+	ssize_t n = pread(STDERR_FILENO, ret_line, size - 1, 0);
+
+	ret_line[n > 0 ? n : 0] = '\0';
+	ret_line[strcspn(ret_line, "\n")] = '\0';
+	if (saved >= 0) {
+		dup2(saved, STDERR_FILENO);
+		close(saved);
+	}
+}
+
+static const char *remedy(const char *said)
+{
+	if (strstr(said, "user_allow_other"))
+		return "; add the line user_allow_other to /etc/fuse.conf as root, or leave out "
+		       "allow_other";
+	if (strstr(said, "fusermount3"))
+		return "; install package fuse3, or mount as root";
+	return "; see dmesg, or mount as root";
+}
+
+static int mount_here(struct session *s, struct err *err)
+{
+	const char *path = s->fs.request->mountpoint;
+	char said[256] = "";
+	int saved = -1, r;
+
+	libfuse_said[0] = '\0';
+	catch_stderr(&saved);
+	r = fuse_session_mount(s->se, path);
+	release_stderr(saved, said, sizeof(said));
+	if (r >= 0)
+		return 0;
+	if (!*said)
+		snprintf(said, sizeof(said), "%s", *libfuse_said ? libfuse_said : "mount failed");
+	return err_set(err, EPERM, "%s: cannot mount: %s%s", path, said, remedy(said));
+}
+
+/* ---- opening ---- */
+
+static int check_origin(struct stack *stack, const char *url, struct err *err)
+{
+	struct object root;
+	int r = store_stat(stack_top(stack), "", STORE_WAIT, &root);
+
+	if (r == -ENOENT)
+		return err_set(err, -r,
+			"%s: the origin has nothing there; check the address and "
+			"the path",
+			url);
+	if (r < 0)
+		return err_set(err, -r,
+			"%s: the origin does not answer as it should: %s; check "
+			"the address, or try it with curl",
+			url, strerror(-r));
+	if (!root.is_dir)
+		return err_set(err, ENOTDIR, "%s: this is a file; give the folder above it", url);
+	return 0;
+}
+
+static int session_args(const struct mount_request *req, struct fuse_args *args)
+{
+	AUTO(free) char *name = NULL, *opts = NULL;
+	int r = asprintf(&name, "fsname=%s", req->origin_url) < 0 ||
+		fuse_opt_add_opt_escaped(&opts, name) < 0 ||
+		fuse_opt_add_opt(&opts, "subtype=cachefs") < 0 ||
+		fuse_opt_add_opt(&opts, "ro,nodev,nosuid,noatime,default_permissions") < 0;
+
+	if (!r && req->allow_other)
+		r = fuse_opt_add_opt(&opts, "allow_other") < 0;
+	if (!r && req->noexec)
+		r = fuse_opt_add_opt(&opts, "noexec") < 0;
+	r = r || fuse_opt_add_arg(args, "cachefs") < 0 || fuse_opt_add_arg(args, "-o") < 0 ||
+	    fuse_opt_add_arg(args, opts) < 0;
+	return r ? -ENOMEM : 0;
+}
+
+static int session_new(struct session *s, struct err *err)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+
+	fuse_set_log_func(log_libfuse);
+	if (session_args(s->fs.request, &args) >= 0)
+		s->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), &s->fs);
+	fuse_opt_free_args(&args);
+	return s->se ? 0 : err_set(err, ENOMEM, "cannot set up FUSE: %s", libfuse_said);
+}
+
+/* The kernel sends INIT first and alone; once it is answered, the mount is ready for use. */
+static int answer_init(struct session *s, struct err *err)
+{
+	struct fuse_buf buf = {0};
+	int64_t until_ns = clock_now_ns() + INIT_WAIT_MS * NSEC_PER_MSEC;
+	int r = 0;
+
+	while (!s->fs.negotiated.done && r >= 0 && !fuse_session_exited(s->se)) {
+		struct pollfd wait = {.fd = fuse_session_fd(s->se), .events = POLLIN};
+
+		if (poll(&wait, 1, INIT_WAIT_MS) <= 0 && clock_now_ns() > until_ns)
+			break;
+		r = fuse_session_receive_buf(s->se, &buf);
+		if (r > 0)
+			fuse_session_process_buf(s->se, &buf);
+		r = r == -EINTR ? 0 : r;
+	}
+	free(buf.mem);
+	if (s->fs.negotiated.done)
+		return 0;
+	return err_set(err, EIO,
+		"%s: the kernel did not open the FUSE session (%s); unmount and "
+		"try again",
+		s->fs.request->mountpoint, r < 0 ? strerror(-r) : "no answer");
+}
+
+/* The kernel takes the smaller readahead at INIT; only afterwards can it be raised. */
+static void set_readahead(struct fs *fs)
+{
+	const char *path = fs->request->mountpoint;
+	int64_t want = fs->cfg->fuse.readahead;
+
+	if (mount_given_fd(path) >= 0) {
+		fs->readahead_why = "the mounter owns the mount";
+		return;
+	}
+	int r = mount_set_readahead(path, want);
+
+	if (mount_get_readahead(path, &fs->readahead) < 0)
+		fs->readahead_why = "no /sys/class/bdi";
+	else if (r < 0)
+		fs->readahead_why = "the kernel's own: only root may set it";
+	else
+		fs->readahead_why = "fuse.readahead";
+}
+
+static int serve(struct session *s, struct err *err)
+{
+	const struct config *cfg = s->fs.cfg;
+	struct fuse_loop_config *loop = fuse_loop_cfg_create();
+	int r;
+
+	if (!loop)
+		return err_set(err, ENOMEM, "not enough memory");
+	fuse_loop_cfg_set_max_threads(loop, (unsigned)cfg->fuse.max_threads);
+	if (cfg->fuse.max_idle_threads >= 0) /* 3.14 complains about its own default */
+		fuse_loop_cfg_set_idle_threads(loop, (unsigned)cfg->fuse.max_idle_threads);
+	fuse_loop_cfg_set_clone_fd(loop, cfg->fuse.clone_fd);
+	r = fuse_session_loop_mt(s->se, loop);
+	s->over = true; /* no nudges into what follows */
+	fuse_loop_cfg_destroy(loop);
+	if (r < 0)
+		return err_set(err, -r, "%s: the FUSE session broke: %s; mount again",
+			s->fs.request->mountpoint, strerror(-r));
+	return 0;
+}
+
+static int run_mounted(struct session *s, ready_fn *ready, void *arg, struct err *err)
+{
+	int r = answer_init(s, err);
+
+	if (r >= 0)
+		r = fs_start(&s->fs, s->se, err);
+	if (r < 0)
+		return r;
+	set_readahead(&s->fs);
+	ready(arg);
+	return serve(s, err);
+}
+
+int session_run(const struct mount_request *req, const struct config *cfg, ready_fn *ready,
+	void *arg, struct err *err)
+{
+	struct session s = {.fs = {.cfg = cfg, .request = req}};
+	int r = start_signals(&s, err);
+
+	if (r < 0)
+		return r;
+	s.fs.stack = stack_open(cfg, req->origin, err);
+	r = s.fs.stack ? check_origin(s.fs.stack, req->origin_url, err) : -EINVAL;
+	if (r >= 0)
+		r = fs_init(&s.fs, err);
+	if (r >= 0) {
+		r = session_new(&s, err);
+		s.serving = s.se;
+		if (r >= 0)
+			r = mount_here(&s, err);
+		if (r >= 0)
+			r = run_mounted(&s, ready, arg, err);
+		if (s.se)
+			fuse_session_unmount(s.se);
+		fs_stop(&s.fs);
+	}
+	stack_close(s.fs.stack);
+	if (s.fs.inodes)
+		fs_done(&s.fs);
+	end_signals(&s);
+	if (s.se)
+		fuse_session_destroy(s.se);
+	return r;
+}
