@@ -247,6 +247,7 @@ void cache_done(struct cache *c)
 	free(c->block);
 	free(c->bucket);
 	pthread_mutex_destroy(&c->lock);
+	*c = (struct cache){0};
 }
 
 /* ---- reading ---- */
@@ -447,6 +448,18 @@ int cache_restore(struct cache *c, const struct object *obj, uint32_t number, ui
 	else
 		*ret = b;
 	return r;
+}
+
+void cache_forget(struct cache *c, const struct object *obj, uint32_t number)
+{
+	HOLD(&c->lock);
+	struct cache_file *f = find_file(c, obj);
+	uint32_t slot = f && number < f->blocks ? f->slot[number] : SLOT_NONE;
+
+	if (slot == SLOT_NONE)
+		return;
+	c->policy->ops->remove(c->policy, slot);
+	forget_block(c, &c->block[slot]);
 }
 
 void cache_commit(struct cache *c, struct block *b, bool pin)

@@ -47,6 +47,7 @@ struct block {
 	uint32_t number, len, pins;
 	uint8_t state;
 	bool placed, unwanted; /* has space; dropped while being filled */
+	bool logged;           /* the disk tier's */
 	union {
 		uint32_t one, *many; /* CRC32C of each chunk: many if there are several */
 		uint32_t next_free;
@@ -117,6 +118,9 @@ int cache_reserve(struct cache *c, const struct object *obj, uint32_t number, st
 /* As cache_reserve() at a known place and without evicting. */
 int cache_restore(struct cache *c, const struct object *obj, uint32_t number, uint64_t where,
 	struct block **ret);
+
+/* Takes a restored block out again, if it is held; its bytes stay. */
+void cache_forget(struct cache *c, const struct object *obj, uint32_t number);
 
 /* FILLING to READY (pinned for the caller if `pin`), CRCs set by the filler; or to nothing. */
 void cache_commit(struct cache *c, struct block *b, bool pin);

@@ -26,6 +26,11 @@ struct stack {
 	int64_t timeout_ns; /* of a whole operation */
 };
 
+struct store *stack_top(struct stack *s)
+{
+	return s->layer[s->layers - 1];
+}
+
 /* ---- building ---- */
 
 /* The origin's scheme, which is the name of its store, and what follows it for dir. */
@@ -49,9 +54,8 @@ static int push_layer(struct stack *s, const struct config *cfg, const char *nam
 	const char *origin, struct err *err)
 {
 	const struct store_ops *ops = store_find(name);
-	struct store *lower = s->layers ? s->layer[s->layers - 1] : NULL;
 
-	if (!ops || ops->origin != !lower)
+	if (!ops || ops->origin)
 		return err_set(err, EINVAL, "cache.stack: %s is no layer; take %s", name,
 			"meta, mem, disk, throttle, delay or fault");
 	if (s->layers == LAYERS_MAX)
@@ -59,7 +63,7 @@ static int push_layer(struct stack *s, const struct config *cfg, const char *nam
 	for (int i = 0; i < s->layers; i++)
 		if (s->layer[i]->ops == ops)
 			return err_set(err, EINVAL, "cache.stack: %s stands there twice", name);
-	struct store *st = ops->open(cfg, origin, lower, err);
+	struct store *st = ops->open(cfg, origin, stack_top(s), err);
 
 	if (!st)
 		return -EINVAL;
@@ -93,7 +97,8 @@ static char *stack_text(const struct config *cfg)
 }
 
 /* The layers above the origin, lowest first. */
-static int push_layers(struct stack *s, const struct config *cfg, struct err *err)
+static int push_layers(
+	struct stack *s, const struct config *cfg, const char *origin, struct err *err)
 {
 	AUTO(free) char *text = stack_text(cfg);
 	size_t n = 0;
@@ -102,7 +107,7 @@ static int push_layers(struct stack *s, const struct config *cfg, struct err *er
 	if (!word)
 		return err_set(err, ENOMEM, "not enough memory for the stack");
 	while (n--) {
-		int r = push_layer(s, cfg, word[n], NULL, err);
+		int r = push_layer(s, cfg, word[n], origin, err);
 
 		if (r < 0)
 			return r;
@@ -121,16 +126,12 @@ static bool layers_above_mem(const struct stack *s)
 
 static int build(struct stack *s, const struct config *cfg, const char *origin, struct err *err)
 {
-	const char *rest, *scheme = origin_scheme(origin, &rest);
-
 	s->timeout_ns = 2 * cfg->http.timeout;
 	s->pool = pool_new((int)cfg->http.streams, QUEUE_MAX);
 	if (!s->pool)
 		return err_set(err, ENOMEM, "not enough memory for the fetch pool");
-	int r = push_layer(s, cfg, scheme, rest, err);
+	int r = push_layers(s, cfg, origin, err);
 
-	if (!r)
-		r = push_layers(s, cfg, err);
 	if (r < 0)
 		return r;
 	r = waits_init(&s->waits, s->mem, stack_top(s), layers_above_mem(s), s->pool);
@@ -140,19 +141,39 @@ static int build(struct stack *s, const struct config *cfg, const char *origin, 
 	return 0;
 }
 
-struct stack *stack_open(const struct config *cfg, const char *origin, struct err *err)
+struct stack *stack_open_over(
+	const struct config *cfg, struct store *origin, const char *text, struct err *err)
 {
 	struct stack *s = calloc(1, sizeof(*s));
 
 	if (!s) {
 		err_set(err, ENOMEM, "not enough memory for the stack");
+		origin->ops->close(origin);
 		return NULL;
 	}
-	if (build(s, cfg, origin, err) < 0) {
+	s->layer[s->layers++] = origin;
+	if (build(s, cfg, text, err) < 0) {
 		stack_close(s);
 		return NULL;
 	}
 	return s;
+}
+
+struct stack *stack_open(const struct config *cfg, const char *origin, struct err *err)
+{
+	const char *rest, *scheme = origin_scheme(origin, &rest);
+	AUTO(free) char *absolute = strcmp(scheme, "dir") ? NULL : realpath(rest, NULL);
+	const struct store_ops *ops = store_find(scheme);
+
+	if (absolute)
+		rest = absolute;
+	if (!ops) {
+		err_set(err, EINVAL, "%s: there is no origin %s", origin, scheme);
+		return NULL;
+	}
+	struct store *st = ops->open(cfg, rest, NULL, err);
+
+	return st ? stack_open_over(cfg, st, rest, err) : NULL;
 }
 
 void stack_close(struct stack *s)
@@ -170,11 +191,6 @@ void stack_close(struct stack *s)
 	if (s->waiting)
 		waits_done(&s->waits);
 	free(s);
-}
-
-struct store *stack_top(struct stack *s)
-{
-	return s->layer[s->layers - 1];
 }
 
 /* ---- reading ---- */

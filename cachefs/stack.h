@@ -18,8 +18,13 @@
 struct stack;
 
 /* origin: PATH or dir:PATH, http(s)://HOST[:PORT]/PREFIX, s3://BUCKET[/PREFIX]. mem is always part
- * of a stack (with mem.capacity=0 it is fetch buffers only). */
+ * of a stack (with mem.capacity=0 it is fetch buffers only). Starts threads: call it after fork. */
 struct stack *stack_open(const struct config *cfg, const char *origin, struct err *err);
+
+/* The same over an origin that is open already; the stack takes it over, also when it fails.
+ * text: names the origin, as the disk tier's folder is named after it. */
+struct stack *stack_open_over(
+	const struct config *cfg, struct store *origin, const char *text, struct err *err);
 
 /* Answers what is parked with -ESHUTDOWN, joins the pool, closes the layers. */
 void stack_close(struct stack *s);
@@ -27,7 +32,7 @@ void stack_close(struct stack *s);
 /* The top layer, for store_stat() and the like. */
 struct store *stack_top(struct stack *s);
 
-/* Bytes of a reply: verified, complete, valid until reply_put(). */
+/* Bytes of a reply: verified, complete; those of stack_read_now() are valid until reply_put(). */
 #define REPLY_PARTS 64
 #define REPLY_SCRATCH(len) ((len) + 2 * CHUNK_SIZE)
 struct reply {
@@ -45,22 +50,21 @@ int stack_read_now(
 	struct stack *s, const struct object *obj, uint64_t off, size_t len, struct reply *ret);
 void reply_put(struct reply *r);
 
-/* A parked read. The caller owns it from stack_read_later() until done() was called; done runs
- * once, on a pool thread, with status 0 and the bytes, or -errno and NULL. */
+/* A parked read. The stack has it from the moment stack_read_later() was called until done(),
+ * which runs once, on another thread than the caller's, with status 0 and the bytes, which are
+ * valid until done() returns, or -errno and NULL. */
 struct parked {
 	void (*done)(struct parked *p, int status, struct reply *reply);
 	uint64_t off;
 	size_t len;
 	int64_t deadline_ns; /* CLOCK_MONOTONIC; then -ETIMEDOUT */
-	/* private to stack.c and cache.c */
-	struct parked *next;
-	void *flight;
-	struct object obj; /* copy; name is owned by the flight */
 };
 
+/* 0: done() will be called, or was. -errno: it will not. */
 int stack_read_later(struct stack *s, const struct object *obj, struct parked *p);
 
-/* INTERRUPT: done() is called with -EINTR if it was still parked. */
+/* INTERRUPT: done() is called with -EINTR, on this thread, if it was still parked. p is not looked
+ * into, so it may be one that was answered already. */
 void stack_cancel(struct stack *s, struct parked *p);
 
 /* Runs fn(arg) on a pool thread; -EAGAIN when the queue (a bound in stack.c) is full. */
@@ -69,8 +73,8 @@ int stack_submit(struct stack *s, void (*fn)(void *arg), void *arg);
 /* {"layers":{"mem":{...}},"order":["meta","mem","http"],"origin":{...}} */
 json_t *stack_stats(struct stack *s);
 
-/* Reads [0,size) of obj into the lowest tier; used by cachefs-ctl warm. Blocks; call it from
- * stack_submit(). */
+/* Reads [0,size) of obj into the lowest tier and waits until it is there; used by cachefs-ctl warm.
+ * -ENOSPC: the tier does not keep it. Blocks; call it from stack_submit(). */
 int stack_warm(struct stack *s, const struct object *obj);
 
 #endif

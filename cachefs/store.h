@@ -80,7 +80,7 @@ struct store_ops {
 	bool origin;
 
 	/* A new layer over lower, which the new layer does not own. origin: text as the user gave
-	 * it, NULL for layers that are no origin. NULL and err filled on failure. */
+	 * it, for dir without "dir:" and absolute. NULL and err filled on failure. */
 	struct store *(*open)(
 		const struct config *cfg, const char *origin, struct store *lower, struct err *err);
 	/* Ends work in the background (threads of the layer's own), so that extents taken from

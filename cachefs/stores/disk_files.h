@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* disk_files - where the disk tier's bytes lie.
+ *
+ *      seg-XXXXXXXX   256 MiB of blocks of objects <= 1 MiB, 4 KiB aligned; freed ranges are
+ *                     punched and used again; unlinked when empty
+ *      obj-XXXXXXXX   one larger object each, sparse: a block lies at its own offset
+ *
+ * Descriptors are opened when needed and kept up to a share of the limit of open files.
+ * Locks: "locked" functions run under the cache's; `lock` (descriptors) is taken after it. */
+#ifndef CACHEFS_STORES_DISK_FILES_H
+#define CACHEFS_STORES_DISK_FILES_H
+
+#include <pthread.h>
+
+#include "cachefs/cache.h"
+#include "cachefs/space.h"
+
+#define SEGMENT_SIZE (256ull << 20)
+#define SEGMENTS_MAX 65536
+#define PACKED_MAX (1 << 20) /* larger objects have a file of their own */
+
+struct disk_file {
+	uint32_t id;
+	bool packed, dead;      /* dead: to be unlinked; the cache's lock */
+	struct space space;     /* packed; the cache's lock */
+	int fd, users;          /* files->lock; fd -1: closed */
+	struct disk_file *next; /* dead ones; the cache's lock */
+};
+
+struct disk_files {
+	int dir;
+	struct disk_file *segment[SEGMENTS_MAX]; /* by id; the cache's lock */
+	uint32_t segments, current, next_object; /* ids below; where to go on; the cache's lock */
+	struct disk_file *dead;                  /* to be unlinked; the cache's lock */
+	pthread_mutex_t lock;                    /* below */
+	int open, open_max;
+};
+
+void files_init(struct disk_files *fs, int dir);
+void files_done(struct disk_files *fs, struct cache *c); /* closes; nothing is unlinked */
+
+/* Locked: cache_ops.place and .unplace. */
+int files_place(struct disk_files *fs, struct cache *c, struct block *b);
+void files_unplace(struct disk_files *fs, struct block *b, bool last);
+
+/* The file of a placed block that cannot go meanwhile (pinned, being filled or erased). */
+struct disk_file *files_of(struct disk_files *fs, const struct block *b);
+off_t files_offset(const struct cache *c, const struct block *b);
+
+int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd); /* open, and pinned open */
+void files_put(struct disk_files *fs, struct disk_file *f);
+
+/* Gives the bytes of b back to the filesystem. */
+void files_punch(struct disk_files *fs, const struct cache *c, const struct block *b);
+
+/* Unlinks what became empty. No lock held. */
+void files_reap(struct disk_files *fs, struct cache *c);
+
+/* After the index was read back: unlinks files that it does not name, punches what it does not. */
+void files_tidy(struct disk_files *fs, struct cache *c);
+
+/* Bytes that files of the tier take on the filesystem now. */
+int64_t files_usage(int dir);
+
+#endif
