@@ -68,13 +68,12 @@ static int spawn_in(const char *dir, const int fds[3], pid_t *ret_pid)
 }
 
 /* Exit status, or -ETIMEDOUT after killing it. */
-static int wait_until_deadline(pid_t pid)
+static int wait_until_deadline(pid_t pid, int deadline_s)
 {
 	static const struct timespec nap = {.tv_nsec = 5000000};
 	int status;
 
-	for (long waited_ns = 0; waited_ns < GNUPLOT_DEADLINE_S * 1000000000L;
-		waited_ns += nap.tv_nsec) {
+	for (long waited_ns = 0; waited_ns < deadline_s * 1000000000L; waited_ns += nap.tv_nsec) {
 		pid_t done = waitpid(pid, &status, WNOHANG);
 
 		if (done == pid)
@@ -104,10 +103,10 @@ static int failure(int messages, struct err *err)
 	return err_set(err, EIO, "gnuplot failed: %s", last);
 }
 
-int gnuplot_run(const char *dir, const char *script, size_t len, char **ret_data, size_t *ret_len,
-	struct err *err)
+int gnuplot_run(const char *dir, const char *script, int deadline_s, char **ret_data,
+	size_t *ret_len, struct err *err)
 {
-	AUTO(close) int in = memory_file(script, len);
+	AUTO(close) int in = memory_file(script, strlen(script));
 	AUTO(close) int out = memory_file("", 0);
 	AUTO(close) int messages = memory_file("", 0);
 	const int fds[3] = {in, out, messages};
@@ -122,10 +121,10 @@ int gnuplot_run(const char *dir, const char *script, size_t len, char **ret_data
 			err, ENOENT, "gnuplot is not installed; apt-get install gnuplot-nox");
 	if (r)
 		return err_set(err, -r, "gnuplot cannot be started: %s", strerror(-r));
-	r = wait_until_deadline(pid);
+	r = wait_until_deadline(pid, deadline_s);
 	if (r == -ETIMEDOUT)
-		return err_set(err, ETIMEDOUT, "gnuplot took over %d s and was stopped",
-			GNUPLOT_DEADLINE_S);
+		return err_set(
+			err, ETIMEDOUT, "gnuplot took over %d s and was stopped", deadline_s);
 	if (r)
 		return failure(messages, err);
 	r = memory_read(out, ret_data, ret_len);

@@ -7,12 +7,10 @@
 
 #include "common/err.h"
 
-#define GNUPLOT_DEADLINE_S 30
-
 /* Runs script with dir as working folder, without a shell and without the user's settings, and
  * returns what it wrote to standard output (free() it; NUL-terminated). -ENOENT: not installed;
- * -ETIMEDOUT: killed; -EIO: it failed or drew nothing. err names the reason. */
-int gnuplot_run(const char *dir, const char *script, size_t len, char **ret_data, size_t *ret_len,
-	struct err *err);
+ * -ETIMEDOUT: killed after deadline_s; -EIO: it failed or drew nothing. err names the reason. */
+int gnuplot_run(const char *dir, const char *script, int deadline_s, char **ret_data,
+	size_t *ret_len, struct err *err);
 
 #endif

@@ -54,18 +54,24 @@ void html_expand(FILE *out, const char *template, html_fill_fn *fill, void *arg)
 	}
 }
 
-char *text_plain(char *s)
+char *text_valid(char *s)
 {
 	json_t *valid = json_string(s);
 
-	for (unsigned char *p = (unsigned char *)s; *p; p++) {
+	for (unsigned char *p = (unsigned char *)s; !valid && *p; p++)
+		if (*p >= 0x80)
+			*p = '?';
+	json_decref(valid);
+	return s;
+}
+
+char *text_plain(char *s)
+{
+	for (unsigned char *p = (unsigned char *)text_valid(s); *p; p++) {
 		if (*p < ' ' || *p == 0x7f)
 			*p = ' ';
-		else if (*p >= 0x80 && !valid)
-			*p = '?';
-		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* C1 controls */
+		else if (p[0] == 0xc2 && p[1] < 0xa0) /* C1 controls */
 			p[0] = p[1] = ' ';
 	}
-	json_decref(valid);
 	return s;
 }

@@ -12,8 +12,10 @@ void html_text(FILE *out, const char *s);
 typedef void html_fill_fn(FILE *out, const char *name, void *arg);
 void html_expand(FILE *out, const char *template, html_fill_fn *fill, void *arg);
 
-/* s as one printable line: control characters, which could drive a terminal or break a line,
- * become spaces; bytes that are no UTF-8 become '?'. Changes s in place and returns it. */
+/* Both change s in place and return it. text_valid: if s is no UTF-8, its bytes beyond ASCII become
+ * '?'. text_plain: also one printable line: control characters, which could drive a terminal or
+ * break a line, become spaces. */
+char *text_valid(char *s);
 char *text_plain(char *s);
 
 #endif

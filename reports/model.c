@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/record.h"
+#include "reports/html.h"
 
 #define FILE_MAX_BYTES (4 << 20) /* of environment.json and profile.ini */
 
@@ -342,7 +343,7 @@ static char *load_text(struct model *m, const char *dir, const char *name, const
 	r = file_read(path, FILE_MAX_BYTES, &data, &len);
 	if (r)
 		model_note(m, "%s (%s: %s)", left_out, name, strerror(-r));
-	return data;
+	return data ? text_valid(data) : NULL;
 }
 
 static void load_environment(struct model *m, const char *dir)

@@ -8,7 +8,7 @@
 
 #include "common/record.h"
 #include "common/units.h"
-#include "common/version.h"
+#include "version.h"
 #include "reports/doubts.h"
 #include "reports/html.h"
 #include "reports/palette.h"

@@ -17,6 +17,8 @@
 #include "reports/templates.h"
 #include "reports/words.h"
 
+#define DEADLINE_S 30 /* for one drawing; they take 0.1 to 0.3 s */
+
 const struct picture pictures[] = {
 	{"throughput", "Images/s by number of GPUs", "images/s", template_throughput, METRIC_RATE,
 		true},
@@ -206,7 +208,7 @@ static char *draw(struct model *m, const struct picture *p, const struct format 
 	AUTO(free) char *script = script_of(m, p, f);
 	char *data = NULL;
 
-	if (!script || gnuplot_run(dir, script, strlen(script), &data, ret_len, err))
+	if (!script || gnuplot_run(dir, script, DEADLINE_S, &data, ret_len, err))
 		return NULL;
 	return data;
 }

@@ -16,10 +16,12 @@ static const char *starts(const char *p, const char *with)
 	return strncmp(p, with, n) ? NULL : p + n;
 }
 
-/* Elements that only carry names of the tool: tooltips over lines are of no use to readers. */
+/* Tooltips that only number the lines, the tool's signature, and filters for boxed text, which
+ * pictures here have not. */
 static const char *skip_element(const char *p)
 {
-	static const char *const ends[][2] = {{"<title>", "</title>"}, {"<desc>", "</desc>"}};
+	static const char *const ends[][2] = {
+		{"<title>", "</title>"}, {"<desc>", "</desc>"}, {"<filter ", "</filter>"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		const char *end = starts(p, ends[i][0]) ? strstr(p, ends[i][1]) : NULL;
@@ -46,13 +48,14 @@ static const char *color(FILE *out, const char *p)
 	return p + used;
 }
 
+/* Names of ids: each picture of a page has its own. Filters ("textbox") go unused and unnamed. */
 static const char *identifier(FILE *out, const char *p, const char *prefix)
 {
-	static const char *const words[] = {"gpPt", "gpDot", "gnuplot_", "textbox", "greybox"};
+	static const char *const words[] = {"gnuplot_", "gp"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (starts(p + 1, words[i])) {
-			fprintf(out, "%c%s_%s", *p, prefix, words[i]);
+			fprintf(out, "%c%s_", *p, prefix);
 			return p + 1 + strlen(words[i]);
 		}
 	return NULL;

@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reports of stored records, compared with stored pages and tables.
+
+tests/golden/report/CASE/ holds records.jsonl and friends, and what must come out: expected.html,
+expected.txt, expected.err. Pictures differ between versions of gnuplot, so the page is compared
+with its <svg> elements emptied; what must hold for those is checked apart. The version in the
+footer is left out too.
+
+    tests/golden/report.py             compares (FEEDRATE_BUILD: the build folder)
+    tests/golden/report.py --update    stores what comes out now; read the diff before committing
+"""
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report")
+MAKE = os.path.join(os.environ.get("FEEDRATE_BUILD", "build/dev"), "tests", "report_make")
+WRITTEN = ("report.html", "throughput.csv", "percent.csv", "throughput.png", "percent.png")
+
+
+def make(folder, path=None):
+    env = dict(os.environ, LC_ALL="C.UTF-8")
+    if path is not None:
+        env["PATH"] = path
+    return subprocess.run([MAKE, folder], env=env, capture_output=True, timeout=150)
+
+
+def normal(page):
+    page = re.sub(r"(<svg [^>]*?)viewBox=\"[^\"]*\"([^>]*>).*?</svg>", r"\1\2</svg>", page, flags=re.S)
+    return re.sub(r"<footer>feedrate [0-9.]+", "<footer>feedrate VERSION", page)
+
+
+def differs(case, name, have, update):
+    path = os.path.join(HERE, case, name)
+    if update:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(have)
+        return False
+    with open(path, encoding="utf-8") as file:
+        want = file.read()
+    if have == want:
+        return False
+    print(f"{case}/{name} differs:")
+    diff = difflib.unified_diff(want.splitlines(), have.splitlines(), "stored", "now", lineterm="", n=1)
+    print("\n".join(line[:400] for line in diff))
+    return True
+
+
+def picture_faults(page):
+    """What holds for pictures whatever drew them."""
+    ids = re.findall(r"\sid=['\"]([^'\"]+)", page)
+    if len(ids) != len(set(ids)):
+        yield "ids of the page are not unique"
+    for tool in ("gnuplot", "GNUPLOT", "xlink"):
+        if any(tool in svg for svg in re.findall(r"<svg .*?</svg>", page, re.S)):
+            yield f"a picture still holds {tool}"
+    if page.count('class="wide"') != page.count('class="narrow"'):
+        yield "a picture lacks its wide or its narrow form"
+
+
+def check(case, work, update):
+    folder = os.path.join(work, case)
+    os.mkdir(folder)
+    for name in ("records.jsonl", "environment.json", "profile.ini"):
+        if os.path.exists(os.path.join(HERE, case, name)):
+            shutil.copy(os.path.join(HERE, case, name), folder)
+    done = make(folder)
+    if done.returncode:
+        print(f"{case}: exit {done.returncode}: {done.stderr.decode()}")
+        return 1
+    bad = False
+    with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
+        page = file.read()
+    for name, text in (("html", normal(page)), ("txt", done.stdout.decode()), ("err", done.stderr.decode())):
+        bad |= differs(case, "expected." + name, text.replace(folder, "DIR"), update)
+    for fault in picture_faults(page):
+        print(f"{case}: {fault}")
+        bad = True
+    return bad
+
+
+def check_without_gnuplot(work):
+    """The page is written all the same, and says what is missing and what to do."""
+    folder = os.path.join(work, "no-gnuplot")
+    shutil.copytree(os.path.join(HERE, "quick"), folder)
+    done = make(folder, path="/nonexistent")
+    with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
+        page = file.read()
+    ok = (done.returncode == 0 and b"apt-get install gnuplot-nox" in done.stderr
+          and "apt-get install gnuplot-nox" in page and "<svg" not in page
+          and "synthetic: 953 at 1" in page and os.path.exists(os.path.join(folder, "throughput.csv")))
+    if not ok:
+        print("without gnuplot:", done.returncode, done.stderr.decode())
+    return not ok
+
+
+def check_left_behind(work):
+    """Nothing but the promised files is left in the folder."""
+    have = set(os.listdir(os.path.join(work, "quick")))
+    extra = have - set(WRITTEN) - {"records.jsonl", "environment.json", "profile.ini"}
+    missing = set(WRITTEN) - have
+    if extra or missing:
+        print("quick: extra", sorted(extra), "missing", sorted(missing))
+    return bool(extra or missing)
+
+
+def check_no_records(work):
+    done = make(os.path.join(work, "nothing-here"))
+    ok = done.returncode == 1 and b"give a folder that run-bench wrote" in done.stderr
+    if not ok:
+        print("no records:", done.returncode, done.stderr.decode())
+    return not ok
+
+
+def main():
+    if not shutil.which("gnuplot"):
+        print("SKIP: gnuplot is not installed")
+        return 77
+    update = "--update" in sys.argv
+    with tempfile.TemporaryDirectory() as work:
+        bad = sum(check(case, work, update) for case in sorted(os.listdir(HERE)))
+        bad += check_without_gnuplot(work) + check_left_behind(work) + check_no_records(work)
+    return 1 if bad else 0
+
+
+sys.exit(main())
