@@ -72,7 +72,7 @@ static int open_component(int dir, const char **rest, int flags)
 {
 	char part[256];
 	size_t len = strcspn(*rest, "/");
-	bool last = !(*rest)[len];
+	bool last = !(*rest)[len] || !(*rest)[len + 1]; /* "a/" names the folder a */
 
 	if (!len || len >= sizeof(part))
 		return len ? -ENAMETOOLONG : -ENOENT;
@@ -80,7 +80,7 @@ static int open_component(int dir, const char **rest, int flags)
 	part[len] = '\0';
 	if (!strcmp(part, "..") || !strcmp(part, "."))
 		return -EXDEV;
-	*rest += last ? len : len + 1;
+	*rest += (*rest)[len] ? len + 1 : len;
 	int fd = openat(dir, part, with_guards((last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW));
 
 	return fd < 0 ? -errno : fd;
@@ -109,11 +109,13 @@ int beneath_stat_entry(
 	int root, const char *dir_name, DIR *dir, const struct dirent *entry, struct stat *ret)
 {
 	char path[NAME_BYTES_MAX + 1 + sizeof(entry->d_name)];
+	size_t len = strlen(dir_name);
 
 	if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
 		return fstatat(dirfd(dir), entry->d_name, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno
 											: 0;
-	snprintf(path, sizeof(path), "%s%s%s", dir_name, *dir_name ? "/" : "", entry->d_name);
+	snprintf(path, sizeof(path), "%s%s%s", dir_name, len && dir_name[len - 1] != '/' ? "/" : "",
+		entry->d_name);
 	AUTO(close) int fd = beneath_open(root, path, O_PATH);
 
 	if (fd < 0)

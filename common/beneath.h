@@ -19,7 +19,7 @@ int beneath_open(int root, const char *name, int flags);
 /* The same one component at a time, for kernels without openat2. Links are -ELOOP. */
 int beneath_open_walk(int root, const char *name, int flags);
 
-/* Attributes of an entry just read from dir, which lies at dir_name ("" for the root) beneath
+/* Attributes of an entry just read from dir, which beneath_open() opened as dir_name beneath
  * root; a link is followed as beneath_open() does. */
 int beneath_stat_entry(
 	int root, const char *dir_name, DIR *dir, const struct dirent *entry, struct stat *ret);
