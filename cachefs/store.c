@@ -136,8 +136,10 @@ int store_stat(struct store *st, const char *name, enum store_wait wait, struct 
 	if (!store_name_valid(name))
 		return -ENOENT;
 	counter_add(st->counters, LAYER_stats, 1);
-	int r = finish(st, STORE_STAT, clock_now_ns(), st->ops->stat(st, name, wait, &found));
+	int64_t start_ns = clock_now_ns();
+	int r = st->ops->stat(st, name, wait, &found);
 
+	finish(st, STORE_STAT, start_ns, r);
 	if (r < 0)
 		return r;
 	found.name = name;
@@ -154,7 +156,10 @@ int store_list(struct store *st, const char *dir, enum store_wait wait, list_fn 
 	if (!store_name_valid(dir))
 		return -ENOENT;
 	counter_add(st->counters, LAYER_lists, 1);
-	return finish(st, STORE_LIST, clock_now_ns(), st->ops->list(st, dir, wait, each, arg));
+	int64_t start_ns = clock_now_ns();
+	int r = st->ops->list(st, dir, wait, each, arg);
+
+	return finish(st, STORE_LIST, start_ns, r);
 }
 
 /* [off, off+len) lies inside the object, and the object is a file's version. */
@@ -264,8 +269,10 @@ int store_drop(struct store *st, const char *name)
 	for (; st; st = st->lower) {
 		if (!st->ops->drop)
 			continue;
-		int r = finish(st, STORE_DROP, clock_now_ns(), st->ops->drop(st, name));
+		int64_t start_ns = clock_now_ns();
+		int r = st->ops->drop(st, name);
 
+		finish(st, STORE_DROP, start_ns, r);
 		if (r < 0 && !first)
 			first = r;
 	}

@@ -364,8 +364,12 @@ int mem_join(
 	struct mem *m = container_of(st, struct mem, base);
 	uint32_t number = block_number(&m->cache, piece->off);
 
-	return flight_join(&m->flights, obj, number, (uint64_t)number * m->cache.block_size,
+	int r = flight_join(&m->flights, obj, number, (uint64_t)number * m->cache.block_size,
 		block_len(&m->cache, obj, number), piece, ret_new);
+
+	if (!r && !*ret_new)
+		counter_add(st->counters, LAYER_joined, 1);
+	return r;
 }
 
 /* ---- fetch(): for callers that may wait ---- */
