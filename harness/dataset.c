@@ -17,6 +17,7 @@
 #include "harness/tfrecord.h"
 
 #define MAGIC "feedrate-manifest/1"
+#define MEAN_SAMPLE 114660 /* bytes: ImageNet's mean, by DLIO's ResNet-50 configuration */
 
 struct parser {
 	const char *name;
@@ -266,4 +267,11 @@ void dataset_done(struct dataset *d)
 	free(d->files);
 	free(d->samples);
 	*d = (struct dataset){.format = d->format};
+}
+
+uint32_t dataset_mean_bytes(const struct dataset *d)
+{
+	if (d && d->n_samples && d->bytes / d->n_samples)
+		return (uint32_t)(d->bytes / d->n_samples);
+	return MEAN_SAMPLE;
 }

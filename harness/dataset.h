@@ -54,4 +54,7 @@ int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, struct
 	struct err *err);
 void dataset_done(struct dataset *d);
 
+/* Mean bytes a sample; ImageNet's 114,660 where d (may be NULL) does not know. */
+uint32_t dataset_mean_bytes(const struct dataset *d);
+
 #endif

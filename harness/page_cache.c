@@ -13,7 +13,6 @@
 
 #include "common/cleanup.h"
 #include "common/knob.h"
-#include "harness/dataset.h"
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451 /* the same on every architecture; Debian 12's headers lack it */
@@ -98,8 +97,9 @@ void page_cache_note(struct page_cache *pc, int fd, uint64_t off, uint64_t len)
 {
 	if (pc->limit < 0 || fd < 0 || !len)
 		return;
+	/* From the start, or a folio that straddles two ranges would stay. */
 	if (pc->limit == 0)
-		drop_range(fd, off, len);
+		drop_range(fd, 0, off + len);
 	else
 		keep_range(pc, fd, off, len);
 }
@@ -158,34 +158,4 @@ int64_t page_cache_resident(int fd)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	return st.st_size ? resident_by_mincore(fd, &st) : 0;
-}
-
-int64_t page_cache_measure(int root, const struct dataset *data, uint32_t most)
-{
-	uint32_t n = data->n_files < most ? data->n_files : most;
-	int64_t sum = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t file = (uint32_t)((uint64_t)i * data->n_files / n);
-		AUTO(close) int fd = openat(root, data->files[file].path, O_RDONLY | O_CLOEXEC);
-		int64_t in = fd < 0 ? -errno : page_cache_resident(fd);
-
-		if (in < 0)
-			return in;
-		sum += in;
-	}
-	return n ? (int64_t)((double)sum * data->n_files / n) : 0;
-}
-
-int64_t page_cache_evict(int root, const struct dataset *data, uint32_t most)
-{
-	for (uint32_t i = 0; i < data->n_files; i++) {
-		AUTO(close) int fd = openat(root, data->files[i].path, O_RDONLY | O_CLOEXEC);
-
-		if (fd < 0)
-			return -errno;
-		fdatasync(fd);
-		drop_range(fd, 0, 0);
-	}
-	return page_cache_measure(root, data, most);
 }

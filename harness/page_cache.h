@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct dataset;
 struct page_cache;
 
 /* limit_bytes: bench.page_cache; PAGE_CACHE_ANY makes every call free. NULL: out of memory. */
@@ -27,12 +26,5 @@ void page_cache_drop_all(struct page_cache *pc);
 
 /* Bytes of a file in the page cache. -EPERM: not the owner; -errno of open and stat. */
 int64_t page_cache_resident(int fd);
-
-/* Bytes of the data set in the page cache, from at most `most` files evenly spread and scaled up;
- * -errno if any could not be seen. root: descriptor of the data set's folder. */
-int64_t page_cache_measure(int root, const struct dataset *data, uint32_t most);
-
-/* Writes back and drops the pages of every file; then page_cache_measure(). */
-int64_t page_cache_evict(int root, const struct dataset *data, uint32_t most);
 
 #endif

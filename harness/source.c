@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-extern const struct source_ops source_synthetic, source_external;
+extern const struct source_ops source_synthetic, source_remote, source_external;
 
 const struct source_ops *const source_registry[] = {
 	&source_synthetic,
+	&source_remote,
 	&source_external,
 	NULL,
 };

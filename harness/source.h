@@ -39,9 +39,10 @@ struct source_spec {
 };
 
 struct source_file {
-	int fd;       /* -1 where the source has no descriptors */
-	void *handle; /* source's own */
-	uint64_t size;
+	int fd;         /* -1 where the source has no descriptors */
+	void *handle;   /* source's own */
+	uint64_t size;  /* needed only where there is no descriptor to ask */
+	bool own_cache; /* the source models the page cache itself: leave fd's pages alone */
 };
 
 struct source_ops {
@@ -49,7 +50,10 @@ struct source_ops {
 	unsigned flags;
 
 	struct source *(*open)(const struct source_spec *spec, struct err *err);
-	void (*close)(struct source *src); /* unmounts, stops children; never fails, never hangs */
+	/* Unmounts, stops children; never fails, never hangs. May be called while a thread is stuck in
+	 * file_open() or file_pread() of a dead filesystem: these touch nothing of the source after the
+	 * system call that may block. */
+	void (*close)(struct source *src);
 
 	/* Makes everything cold and proves it (design: unmount, delete the tier, DONTNEED, remount).
 	 * -ENOTSUP: the run is labelled warm. */
@@ -64,7 +68,9 @@ struct source_ops {
 	/* SOURCE_NO_FILES: sample number index of any reader into buf, len bytes. */
 	int (*sample)(struct source *src, uint64_t index, void *buf, size_t len);
 
-	/* Snapshot at epoch borders: {"origin_bytes":N or null,"counters":{...},"cpu_s":{...}} */
+	/* Snapshot at epoch borders: {"origin_bytes":N or null,"counters":{...},"cpu_s":{...}};
+	 * totals since open(). cpu_s: "cachefs", "remote". "page_cache_bytes":N from sources that
+	 * model a page cache. */
 	json_t *(*counters)(struct source *src);
 };
 

@@ -96,6 +96,33 @@ static int drop_host_caches(struct err *err)
 	return 0;
 }
 
+/* Drops a file's pages; returns the bytes that stayed, or -errno. */
+static int64_t evict(int root, const char *path)
+{
+	AUTO(close) int fd = openat(root, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	fdatasync(fd); /* dirty pages cannot be dropped */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return page_cache_resident(fd);
+}
+
+static int64_t evict_all(int root, const struct dataset *data)
+{
+	int64_t left = 0, unseen = 0;
+
+	for (uint32_t i = 0; i < data->n_files; i++) {
+		int64_t r = evict(root, data->files[i].path);
+
+		if (r < 0)
+			unseen = r;
+		else
+			left += r;
+	}
+	return unseen ? unseen : left;
+}
+
 int files_chill(
 	struct files *fs, const struct dataset *data, const struct config *cfg, struct err *err)
 {
@@ -106,7 +133,7 @@ int files_chill(
 		r = drop_host_caches(err);
 	if (r < 0)
 		return r;
-	left = page_cache_evict(fs->root, data, data->n_files);
+	left = evict_all(fs->root, data);
 	if (!fs->local)
 		return err_set(err, ENOTSUP,
 			"%s is not a local filesystem: what it caches itself stays warm", fs->path);

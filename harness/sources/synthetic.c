@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/topology.h"
 #include "harness/decode.h"
+#include "harness/order.h"
 #include "harness/source.h"
 
 #define POOL_MIN (64u << 20)
@@ -54,19 +55,10 @@ static size_t pool_size(void)
 	return (size_t)t.l3_bytes * 4;
 }
 
-/* splitmix64, by Sebastiano Vigna: every index its own well-mixed number. */
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15u;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
-
 static void fill_with_noise(struct synthetic *s)
 {
 	for (size_t i = 0; i + 8 <= s->size; i += 8) {
-		uint64_t v = mix(i);
+		uint64_t v = order_mix(i);
 
 		memcpy(s->pool + i, &v, 8);
 	}
@@ -126,14 +118,14 @@ static int synthetic_sample(struct source *src, uint64_t index, void *buf, size_
 	size_t at = 0;
 
 	if (s->jpegs) {
-		size_t j = mix(index) % s->n_jpegs, n = s->jpegs[j + 1] - s->jpegs[j];
+		size_t j = order_mix(index) % s->n_jpegs, n = s->jpegs[j + 1] - s->jpegs[j];
 
 		/* A decoder stops at the end of the picture; what follows is only copied. */
 		at = s->jpegs[j];
 		if (n < len && s->size - at < len)
 			at = s->jpegs[0];
 	} else if (s->size > len) {
-		at = mix(index) % (s->size - len) & ~(size_t)63;
+		at = order_mix(index) % (s->size - len) & ~(size_t)63;
 	}
 	for (size_t done = 0; done < len;) {
 		size_t n = len - done < s->size - at ? len - done : s->size - at;

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* epoch - one pass over the data: starts the threads, watches over them, ends them.
+ *
+ * Every epoch starts with empty queues: what was read ahead for the next one would be counted in
+ * this one. */
+#ifndef HARNESS_EPOCH_H
+#define HARNESS_EPOCH_H
+
+#include "harness/pacer.h"
+#include "harness/pipeline.h"
+
+struct epoch {
+	int64_t begin_ns; /* threads started; pace.first_start_ns - begin_ns is the start-up */
+	struct pace pace;
+	struct hist reads;
+	uint64_t bytes, samples, checked, twice, missing;
+	bool ended_early;
+};
+
+/* Reads epoch number n (from 0). until_ns: end early then, INT64_MAX for never. 0, or -errno with
+ * err: -EINTR when spec->stop was set. *ret_stuck: threads are left behind in calls that do not
+ * return; the pipeline must then never be freed. */
+int epoch_run(struct pipeline *p, const struct run_spec *spec, int n, int64_t until_ns,
+	struct epoch *ret, bool *ret_stuck, struct err *err);
+void epoch_done(struct epoch *e);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists an existing tree: see dataset_scan() in dataset.h.
+ *
+ * Walks at most three levels, breadth first, by d_type where the filesystem gives it, so that a
+ * class folder costs its readdirs and no stat a file (as ImageFolder lists it). The walk runs in a
+ * thread of its own: on a mount that has died the caller gets its answer in time, and the thread
+ * stays behind with what it uses. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "harness/dataset.h"
+
+#define DEPTH_MAX 3
+#define STAT_PICTURES 64 /* their mean size stands for all */
+
+struct scan {
+	char *root;
+	uint32_t max_files;
+	int64_t deadline_ns;
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	bool done, abandoned; /* guarded by lock */
+	int status;
+	struct dataset d; /* files of the format found first; the other kind is left out */
+	bool decided;
+	uint32_t cap;
+};
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return n > m && !strcasecmp(name + n - m, suffix);
+}
+
+static bool is_shard(const char *name)
+{
+	if (strstr(name, ".tfrecord"))
+		return !has_suffix(name, ".idx") && !has_suffix(name, ".gz");
+	return !strncmp(name, "train-", 6) && strstr(name, "-of-");
+}
+
+static bool is_picture(const char *name)
+{
+	return has_suffix(name, ".jpeg") || has_suffix(name, ".jpg");
+}
+
+static unsigned char type_of(int dir, const struct dirent *e)
+{
+	struct stat st;
+
+	if (e->d_type != DT_UNKNOWN && e->d_type != DT_LNK)
+		return e->d_type;
+	if (fstatat(dir, e->d_name, &st, 0) < 0)
+		return DT_UNKNOWN;
+	return S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : DT_UNKNOWN;
+}
+
+static int add_file(struct scan *s, const char *dir, const char *name, enum data_format format)
+{
+	struct dataset *d = &s->d;
+	char *path;
+
+	if (!s->decided) {
+		d->format = format;
+		s->decided = true;
+	}
+	if (d->format != format)
+		return 0;
+	if (d->n_files == s->cap) {
+		uint32_t cap = s->cap * 2 + 256;
+		void *more = reallocarray(d->files, cap, sizeof(*d->files));
+
+		if (!more)
+			return -ENOMEM;
+		d->files = more;
+		s->cap = cap;
+	}
+	if (asprintf(&path, "%s%s%s", dir, *dir ? "/" : "", name) < 0)
+		return -ENOMEM;
+	d->files[d->n_files++] = (struct data_file){.path = path};
+	return 0;
+}
+
+/* Folders still to be walked, in order. */
+struct folders {
+	char **path;
+	uint32_t n, cap;
+};
+
+static int add_folder(struct folders *f, const char *dir, const char *name)
+{
+	if (f->n == f->cap) {
+		uint32_t cap = f->cap * 2 + 64;
+		void *more = reallocarray(f->path, cap, sizeof(*f->path));
+
+		if (!more)
+			return -ENOMEM;
+		f->path = more;
+		f->cap = cap;
+	}
+	if (asprintf(&f->path[f->n], "%s%s%s", dir, *dir ? "/" : "", name) < 0)
+		return -ENOMEM;
+	f->n++;
+	return 0;
+}
+
+static int look_at(
+	struct scan *s, int fd, const char *dir, const struct dirent *e, struct folders *next)
+{
+	enum data_format format = is_picture(e->d_name) ? FORMAT_IMAGEFOLDER : FORMAT_TFRECORD;
+	unsigned char type;
+
+	if (e->d_name[0] == '.')
+		return 0;
+	type = type_of(fd, e);
+	if (type == DT_DIR)
+		return add_folder(next, dir, e->d_name);
+	/* ImageFolder reads pictures in class folders only. */
+	if (type != DT_REG || (format == FORMAT_IMAGEFOLDER ? !*dir : !is_shard(e->d_name)))
+		return 0;
+	return add_file(s, dir, e->d_name, format);
+}
+
+static int walk_folder(struct scan *s, int root, const char *dir, struct folders *next)
+{
+	int fd = openat(root, *dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(closedir) DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!stream)
+		return -errno;
+	while (!r && s->d.n_files < s->max_files && (e = readdir(stream))) {
+		if (clock_now_ns() > s->deadline_ns)
+			return -ETIMEDOUT;
+		r = look_at(s, fd, dir, e, next);
+	}
+	return r;
+}
+
+static int walk_level(struct scan *s, int root, struct folders *now, struct folders *next)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < now->n && s->d.n_files < s->max_files; i++)
+		r = walk_folder(s, root, now->path[i], next);
+	return r;
+}
+
+static void folders_done(struct folders *f)
+{
+	for (uint32_t i = 0; i < f->n; i++)
+		free(f->path[i]);
+	free(f->path);
+	*f = (struct folders){.path = NULL};
+}
+
+static int walk(struct scan *s, int root)
+{
+	struct folders now = {.path = NULL}, next = {.path = NULL};
+	int r = add_folder(&now, "", "");
+
+	for (int depth = 0; !r && depth < DEPTH_MAX && now.n; depth++) {
+		r = walk_level(s, root, &now, &next);
+		folders_done(&now);
+		now = next;
+		next = (struct folders){.path = NULL};
+	}
+	folders_done(&now);
+	folders_done(&next);
+	return r;
+}
+
+static int find_sizes(struct scan *s, int root)
+{
+	struct dataset *d = &s->d;
+	bool pictures = d->format == FORMAT_IMAGEFOLDER;
+	uint32_t n = pictures && d->n_files > STAT_PICTURES ? STAT_PICTURES : d->n_files;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct data_file *f = &d->files[(uint64_t)i * d->n_files / n];
+		struct stat st;
+
+		if (clock_now_ns() > s->deadline_ns)
+			return -ETIMEDOUT;
+		if (fstatat(root, f->path, &st, 0) < 0)
+			return -errno;
+		if (!pictures)
+			f->size = (uint64_t)st.st_size;
+		sum += (uint64_t)st.st_size;
+	}
+	d->bytes = n ? (uint64_t)((double)sum * d->n_files / n) : 0;
+	return 0;
+}
+
+/* A picture is a sample; what a shard holds is known when it has been read. */
+static int make_samples(struct dataset *d)
+{
+	if (d->format != FORMAT_IMAGEFOLDER)
+		return 0;
+	d->samples = calloc(d->n_files, sizeof(*d->samples));
+	if (!d->samples)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < d->n_files; i++) {
+		d->samples[i].file = i;
+		d->files[i].first = i;
+		d->files[i].n = 1;
+	}
+	d->n_samples = d->n_files;
+	return 0;
+}
+
+static int scan_all(struct scan *s)
+{
+	AUTO(close) int root = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int64_t begin = clock_now_ns();
+	int r = root < 0 ? -errno : walk(s, root);
+
+	s->d.scan_s = (double)(clock_now_ns() - begin) / NSEC_PER_SEC;
+	if (!r && !s->d.n_files)
+		r = -ENODATA;
+	if (!r)
+		r = find_sizes(s, root);
+	return r ? r : make_samples(&s->d);
+}
+
+static void scan_free(struct scan *s)
+{
+	if (!s)
+		return;
+	dataset_done(&s->d);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->ended);
+	free(s->root);
+	free(s);
+}
+
+AUTO_FREE(scan, struct scan, scan_free);
+
+static void *scan_main(void *arg)
+{
+	struct scan *s = arg;
+	int r = scan_all(s);
+	bool abandoned;
+
+	pthread_mutex_lock(&s->lock);
+	s->status = r;
+	s->done = true;
+	abandoned = s->abandoned;
+	pthread_cond_signal(&s->ended);
+	pthread_mutex_unlock(&s->lock);
+	if (abandoned)
+		scan_free(s);
+	return NULL;
+}
+
+static struct scan *scan_new(const char *dir, uint32_t max_files, int64_t timeout_ns)
+{
+	struct scan *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
+
+	if (!s)
+		return NULL;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->ended, &attr);
+	pthread_condattr_destroy(&attr);
+	s->root = strdup(dir);
+	s->max_files = max_files;
+	s->deadline_ns = clock_now_ns() + timeout_ns;
+	return s;
+}
+
+/* Runs the scan; on a timeout leaves it to its thread and takes *sp away from the caller. */
+static int scan_in_time(struct scan **sp)
+{
+	struct scan *s = *sp;
+	int64_t until = s->deadline_ns + NSEC_PER_SEC / 5; /* it looks at the clock itself */
+	struct timespec ts = {until / NSEC_PER_SEC, until % NSEC_PER_SEC};
+	pthread_t thread;
+	int r = s->root ? pthread_create(&thread, NULL, scan_main, s) : ENOMEM;
+
+	if (r)
+		return -r;
+	pthread_mutex_lock(&s->lock);
+	while (!s->done && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&s->ended, &s->lock, &ts);
+	bool late = s->abandoned = !s->done;
+
+	r = late ? -ETIMEDOUT : s->status;
+	pthread_mutex_unlock(&s->lock);
+	if (late) {
+		pthread_detach(thread);
+		*sp = NULL;
+	} else {
+		pthread_join(thread, NULL);
+	}
+	return r;
+}
+
+int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, struct dataset *ret,
+	struct err *err)
+{
+	AUTO(scan) struct scan *s = scan_new(dir, max_files, timeout_ns);
+	int r = s ? scan_in_time(&s) : -ENOMEM;
+
+	if (r == -ENODATA)
+		return err_set(err, ENODATA,
+			"%s: neither TFRecord shards (*.tfrecord*, train-*-of-*) nor JPEGs in class "
+			"folders; give the folder that holds them",
+			dir);
+	if (r == -ETIMEDOUT)
+		return err_set(err, ETIMEDOUT,
+			"%s: listing took more than %.0f s; give a smaller "
+			"folder, or raise external.timeout",
+			dir, (double)timeout_ns / NSEC_PER_SEC);
+	if (r < 0)
+		return err_set(
+			err, -r, "%s: %s; give a folder that can be read", dir, strerror(-r));
+	*ret = s->d;
+	s->d = (struct dataset){.files = NULL};
+	return 0;
+}
