@@ -17,11 +17,12 @@
 #define NAME_BYTES_MAX 4095
 #define COMPONENT_BYTES_MAX 255
 
-extern const struct store_ops mem_ops, disk_ops, throttle_ops, delay_ops, fault_ops;
+extern const struct store_ops meta_ops, mem_ops, disk_ops, throttle_ops, delay_ops, fault_ops;
 
 /* One line an entry. */
 /* clang-format off */
 const struct store_ops *const store_registry[] = {
+	&meta_ops,
 	&mem_ops,
 	&disk_ops,
 	&throttle_ops,

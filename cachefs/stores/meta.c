@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* meta - attributes and listings from memory.
+ *
+ * What is known is kept by folder (meta_table.h). A folder that was listed answers for all its
+ * names, also for those that it does not have; one that was not holds the names asked for one by
+ * one. An answer has an age:
+ *
+ *      up to half of meta.expiration     served
+ *      up to meta.expiration             served, and asked for again in the background
+ *      beyond                            asked for again first; if the origin does not answer,
+ *                                        served all the same and counted as stale
+ *
+ * So a change at the origin is seen within meta.expiration while it answers, and whoever asks
+ * often never waits. Absent names live for meta.negative, unless a listing answers for them. */
+#include "cachefs/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cachefs/pool.h"
+#include "cachefs/stores/meta_listing.h"
+#include "cachefs/stores/meta_table.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+
+extern const struct store_ops meta_ops, meta_off_ops;
+
+#define REFRESH_QUEUE 1024
+#define GRACE_NS (5 * NSEC_PER_SEC) /* a dead origin is not asked about the same entry again */
+
+struct meta {
+	struct store base;
+	struct meta_table table;
+	struct pool *refresher; /* one thread: background work does not crowd out reads */
+	int64_t expiration_ns, negative_ns; /* INT64_MAX: never */
+};
+
+enum freshness { FRESH, AGEING, EXPIRED };
+
+static int64_t life_of(const struct meta *m, const struct meta_answer *a)
+{
+	return a->absent && !a->listed ? m->negative_ns : m->expiration_ns;
+}
+
+static enum freshness freshness(const struct meta *m, const struct meta_answer *a)
+{
+	int64_t life_ns = life_of(m, a), age_ns = clock_now_ns() - a->stamp_ns;
+
+	if (age_ns < life_ns / 2)
+		return FRESH;
+	return age_ns < life_ns ? AGEING : EXPIRED;
+}
+
+/* The stamp of an answer that has GRACE_NS to live, or its whole life if that is less. */
+static int64_t grace_stamp(const struct meta *m, const struct meta_answer *a)
+{
+	int64_t life_ns = life_of(m, a);
+
+	return clock_now_ns() - life_ns + (life_ns < GRACE_NS ? life_ns : GRACE_NS);
+}
+
+/* Whether the origin said something about the name, rather than failed to answer. */
+static bool is_answer(int r)
+{
+	return !r || r == -ENOENT || r == -ENOTDIR;
+}
+
+/* ---- asking below ---- */
+
+static int ask_stat(struct meta *m, const char *name, struct object *ret)
+{
+	int r = store_stat(m->base.lower, name, STORE_WAIT, ret);
+
+	if (!r || r == -ENOENT)
+		table_put(&m->table, name, r ? NULL : ret, clock_now_ns());
+	return r;
+}
+
+static int collect(void *arg, const struct object *entry)
+{
+	return listing_add(arg, entry);
+}
+
+static int ask_list(struct meta *m, const char *dir, struct listing **ret)
+{
+	int64_t start_ns = clock_now_ns();
+	struct listing *l = listing_new();
+	int r = l ? store_list(m->base.lower, dir, STORE_WAIT, collect, l) : -ENOMEM;
+
+	if (!r)
+		r = listing_finish(l);
+	if (r) {
+		listing_put(l);
+		if (is_answer(r))
+			table_drop(&m->table, dir);
+		return r;
+	}
+	table_put_listing(&m->table, dir, l, start_ns);
+	*ret = l;
+	return 0;
+}
+
+struct refresh {
+	struct meta *m;
+	bool list;
+	char name[];
+};
+
+static void run_refresh(void *arg)
+{
+	struct refresh *job = arg;
+	struct listing *l = NULL;
+	struct object ignored;
+
+	if (job->list && !ask_list(job->m, job->name, &l))
+		listing_put(l);
+	else if (!job->list)
+		ask_stat(job->m, job->name, &ignored);
+	table_refreshed(&job->m->table, job->name);
+	free(job);
+}
+
+/* Asks again in the background, unless that is under way. */
+static void refresh(struct meta *m, const char *name, bool list)
+{
+	size_t len = strlen(name) + 1;
+	struct refresh *job;
+
+	if (!table_refreshing(&m->table, name))
+		return;
+	job = malloc(sizeof(*job) + len);
+	if (job) {
+		*job = (struct refresh){.m = m, .list = list};
+		memcpy(job->name, name, len);
+		if (!pool_submit(m->refresher, run_refresh, job))
+			return;
+	}
+	free(job);
+	table_refreshed(&m->table, name);
+}
+
+/* Refreshes what answered for name: its folder's listing, or the name alone. */
+static void refresh_answer(struct meta *m, const char *name, const struct meta_answer *a)
+{
+	const char *slash = strrchr(name, '/');
+	AUTO(free) char *dir = strndup(name, slash ? (size_t)(slash - name) : 0);
+
+	if (!a->listed)
+		refresh(m, name, false);
+	else if (dir)
+		refresh(m, dir, true);
+}
+
+/* ---- stat, list ---- */
+
+static int serve(struct meta *m, const struct meta_answer *a, struct object *ret)
+{
+	counter_add(m->base.counters, LAYER_hits, 1);
+	if (a->stale)
+		counter_add(m->base.counters, LAYER_stale, 1);
+	if (a->absent)
+		return -ENOENT;
+	*ret = a->obj;
+	return 0;
+}
+
+static int meta_stat(struct store *st, const char *name, enum store_wait wait, struct object *ret)
+{
+	struct meta *m = container_of(st, struct meta, base);
+	struct meta_answer a;
+	bool known = table_get(&m->table, name, &a);
+	enum freshness age = known ? freshness(m, &a) : EXPIRED;
+
+	if (known && age != EXPIRED) {
+		if (age == AGEING)
+			refresh_answer(m, name, &a);
+		return serve(m, &a, ret);
+	}
+	if (wait == STORE_NOWAIT)
+		return -EAGAIN;
+	counter_add(st->counters, LAYER_misses, 1);
+	if (known && a.listed)
+		refresh_answer(m, name, &a);
+	int r = ask_stat(m, name, ret);
+
+	if (is_answer(r) || !known)
+		return r;
+	table_extend(&m->table, name, false, grace_stamp(m, &a));
+	a.stale = true;
+	return serve(m, &a, ret);
+}
+
+/* Ends the use of l. */
+static int hand_up(struct listing *l, list_fn *each, void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < listing_entries(l) && !r; i++) {
+		struct object entry;
+
+		listing_entry(l, i, &entry);
+		r = each(arg, &entry);
+	}
+	listing_put(l);
+	return r;
+}
+
+/* The listing as the origin gives it now, else the one that is known. */
+static int list_again(struct meta *m, const char *dir, struct listing *known,
+	const struct meta_answer *a, struct listing **ret)
+{
+	counter_add(m->base.counters, LAYER_misses, 1);
+	int r = ask_list(m, dir, ret);
+
+	if (is_answer(r) || !known)
+		return r;
+	counter_add(m->base.counters, LAYER_stale, 1);
+	table_extend(&m->table, dir, true, grace_stamp(m, a));
+	*ret = listing_use(known);
+	return 0;
+}
+
+static int meta_list(
+	struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg)
+{
+	struct meta *m = container_of(st, struct meta, base);
+	struct listing *known = NULL, *l = NULL;
+	struct meta_answer a;
+	enum freshness age = EXPIRED;
+	int r;
+
+	if (table_get_listing(&m->table, dir, &known, &a))
+		age = freshness(m, &a);
+	if (age == AGEING)
+		refresh(m, dir, true);
+	if (age != EXPIRED) {
+		counter_add(st->counters, LAYER_hits, 1);
+		counter_add(st->counters, LAYER_stale, a.stale);
+		return hand_up(known, each, arg);
+	}
+	r = wait == STORE_NOWAIT ? -EAGAIN : list_again(m, dir, known, &a, &l);
+	listing_put(known);
+	return r ? r : hand_up(l, each, arg);
+}
+
+static int meta_drop(struct store *st, const char *name)
+{
+	table_drop(&container_of(st, struct meta, base)->table, name);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static void meta_stop(struct store *st)
+{
+	struct meta *m = container_of(st, struct meta, base);
+
+	pool_free(m->refresher);
+	m->refresher = NULL;
+}
+
+static void meta_close(struct store *st)
+{
+	struct meta *m = container_of(st, struct meta, base);
+
+	meta_stop(st);
+	table_done(&m->table);
+	store_done(st);
+	free(m);
+}
+
+static struct store *meta_open(
+	const struct config *cfg, const char *origin, struct store *lower, struct err *err)
+{
+	const struct store_ops *ops = cfg->meta.enabled ? &meta_ops : &meta_off_ops;
+	struct meta *m = calloc(1, sizeof(*m));
+
+	if (!m || store_init(&m->base, ops, lower) < 0) {
+		free(m);
+		err_set(err, ENOMEM, "not enough memory for the metadata cache");
+		return NULL;
+	}
+	m->expiration_ns = cfg->meta.expiration < 0 ? INT64_MAX : cfg->meta.expiration;
+	m->negative_ns = cfg->meta.negative < 0 ? INT64_MAX : cfg->meta.negative;
+	m->refresher = pool_new(1, REFRESH_QUEUE);
+	if (table_init(&m->table, (size_t)cfg->meta.max_size, m->base.counters) < 0 ||
+		!m->refresher) {
+		meta_close(&m->base);
+		err_set(err, ENOMEM, "not enough memory for the metadata cache");
+		return NULL;
+	}
+	return &m->base;
+}
+
+const struct store_ops meta_ops = {
+	.name = "meta",
+	.summary = "Keeps attributes and listings in memory.",
+	.open = meta_open,
+	.stop = meta_stop,
+	.close = meta_close,
+	.stat = meta_stat,
+	.list = meta_list,
+	.drop = meta_drop,
+};
+
+/* meta.enabled=no: it stands in the stack and does nothing. */
+const struct store_ops meta_off_ops = {
+	.name = "meta",
+	.summary = "Switched off: every question goes to the origin.",
+	.stop = meta_stop,
+	.close = meta_close,
+};

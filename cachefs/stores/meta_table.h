@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* meta_table - what is known of names, by folder, in bounded memory: the last listing of a folder
+ * that was listed, and answers about names that were asked for one by one. The least recently used
+ * folders go first when there are more entries than max.
+ *
+ * Lock: one, inside; no call waits for anything else. */
+#ifndef CACHEFS_STORES_META_TABLE_H
+#define CACHEFS_STORES_META_TABLE_H
+
+#include <pthread.h>
+
+#include "cachefs/store.h"
+
+struct listing;
+struct folder;
+struct refreshing;
+
+struct meta_table {
+	pthread_mutex_t lock; /* all below */
+	struct folder **bucket, *newest, *oldest;
+	size_t buckets, folders, entries, max;
+	struct refreshing *refreshing;
+	struct counter_set *counters;
+};
+
+struct meta_answer {
+	struct object obj; /* name is not set */
+	bool absent;       /* there is no such name */
+	bool listed;       /* says the listing of its folder */
+	bool stale;        /* kept beyond its time */
+	int64_t stamp_ns;  /* age counts from here */
+};
+
+int table_init(struct meta_table *t, size_t max, struct counter_set *counters);
+void table_done(struct meta_table *t);
+
+bool table_get(struct meta_table *t, const char *name, struct meta_answer *ret);
+/* obj NULL: there is no such name. */
+void table_put(struct meta_table *t, const char *name, const struct object *obj, int64_t stamp_ns);
+void table_drop(struct meta_table *t, const char *name);
+
+/* A use of the listing of dir (see meta_listing.h) and its age; false: there is none. */
+bool table_get_listing(
+	struct meta_table *t, const char *dir, struct listing **ret, struct meta_answer *ret_age);
+/* Takes a use of its own. */
+void table_put_listing(struct meta_table *t, const char *dir, struct listing *l, int64_t stamp_ns);
+
+/* The origin does not answer: what is known of name (listing: of the folder name) is stale, and
+ * its age counts from stamp_ns. */
+void table_extend(struct meta_table *t, const char *name, bool listing, int64_t stamp_ns);
+
+/* True: nobody refreshes name, and now the caller does, until table_refreshed(). */
+bool table_refreshing(struct meta_table *t, const char *name);
+void table_refreshed(struct meta_table *t, const char *name);
+
+#endif
