@@ -66,10 +66,12 @@ static void put_into_batch(struct worker *w, uint64_t slot, const struct sample 
 static int check_sum(struct worker *w, const struct sample *s)
 {
 	struct pipeline *p = w->p;
-	const struct data_sample *known = &p->data->samples[s->index];
+	const struct data_sample *known;
 
-	if (!p->verify || !p->data->manifest || p->reader != &reader_imagefolder)
-		return 0; /* the TFRecord reader has compared CRCs itself */
+	/* The TFRecord reader has compared CRCs itself, and memory has none. */
+	if (!p->verify || p->reader != &reader_imagefolder || !p->data->manifest)
+		return 0;
+	known = &p->data->samples[s->index];
 	atomic_fetch_add_explicit(&w->checked, 1, memory_order_relaxed);
 	if (s->len == known->len && crc32c(0, s->data, s->len) == known->crc)
 		return 0;
