@@ -22,6 +22,7 @@
 
 #define THREADS 8
 #define FILES 120
+#define PER_DIR 10
 #define READ_MAX (1 << 20)
 
 static uint64_t seed;
@@ -159,6 +160,14 @@ static void play_read(struct player *p)
 	}
 }
 
+static int count_entry(void *arg, const struct object *entry)
+{
+	if (!store_component_valid(entry->name) || entry->is_dir)
+		abort();
+	++*(int *)arg;
+	return 0;
+}
+
 static void play_other(struct player *p)
 {
 	char name[32];
@@ -181,6 +190,14 @@ static void play_other(struct player *p)
 	case 4:
 	case 5:
 		store_drop(stack_top(p->stack), name);
+		break;
+	case 7:
+		*strchr(name, '/') = 0;
+		int entries = 0;
+
+		if (store_list(stack_top(p->stack), name, STORE_WAIT, count_entry, &entries) ||
+			entries != PER_DIR)
+			abort();
 		break;
 	case 6:
 		json_decref(stack_stats(p->stack));
@@ -225,7 +242,7 @@ static void play_stack(const char *layers, double seconds)
 
 	assert_non_null(mkdtemp(dir));
 	struct config *cfg = small_config(layers, dir);
-	struct null_origin *origin = null_origin_new(FILES, 10, size_of);
+	struct null_origin *origin = null_origin_new(FILES, PER_DIR, size_of);
 	struct stack *stack = stack_open_over(cfg, &origin->base, "null", &err);
 
 	assert_string_equal(err.msg, "");
@@ -272,7 +289,7 @@ static double seconds_each(void)
 
 static void test_mem_and_faulty_disk(void **state)
 {
-	play_stack("mem,fault,disk", seconds_each());
+	play_stack("meta,mem,fault,disk", seconds_each());
 }
 
 static void test_fault_over_mem(void **state)

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Single flight and parked reads, with an origin that waits at a gate. */
+#include <errno.h>
+
+#include "tests/test_stack.h"
+
+#define READERS 32
+#define LONG_NS (30 * NSEC_PER_SEC)
+
+static uint64_t size_of(int file)
+{
+	return (8 << 20) + 100;
+}
+
+struct fixture {
+	struct config *cfg;
+	struct null_origin *origin;
+	struct stack *stack;
+	char name[32];
+	struct object obj;
+};
+
+static void open_fixture(struct fixture *f, const char *settings)
+{
+	f->cfg = test_config(settings);
+	f->origin = null_origin_new(10, 10, size_of);
+	f->stack = test_stack(f->cfg, f->origin);
+	null_origin_object(f->origin, 3, f->name, &f->obj);
+}
+
+static void close_fixture(struct fixture *f)
+{
+	stack_close(f->stack);
+	config_free(f->cfg);
+}
+
+static void test_many_readers_one_request(void **state)
+{
+	struct test_read read[READERS];
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=mem http.streams=4");
+	null_origin_gate(f.origin, 0);
+	for (int i = 0; i < READERS; i++)
+		test_read_start(&read[i], f.stack, &f.obj, (uint64_t)i * 30000, 30000, LONG_NS);
+	null_origin_await(f.origin, 1);
+	null_origin_gate(f.origin, UINT64_MAX);
+	for (int i = 0; i < READERS; i++) {
+		assert_int_equal(test_read_wait(&read[i]), 0);
+		assert_true(null_origin_right(&f.obj, (uint64_t)i * 30000, read[i].buf, 30000));
+		test_read_free(&read[i]);
+	}
+	assert_int_equal(f.origin->fetches, 1);
+	assert_int_equal(test_counter(f.stack, "mem", "joined"), READERS - 1);
+	close_fixture(&f);
+}
+
+static void test_answered_before_the_block_is_complete(void **state)
+{
+	struct test_read first, last;
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=mem cache.block_size=1M");
+	null_origin_gate(f.origin, 256 << 10);
+	test_read_start(&last, f.stack, &f.obj, (1 << 20) - 10, 10, LONG_NS);
+	test_read_start(&first, f.stack, &f.obj, 100000, 100000, LONG_NS);
+	assert_int_equal(test_read_wait(&first), 0);
+	assert_true(null_origin_right(&f.obj, 100000, first.buf, 100000));
+	pthread_mutex_lock(&last.lock);
+	assert_int_equal(last.calls, 0); /* its bytes are behind the gate */
+	pthread_mutex_unlock(&last.lock);
+	null_origin_gate(f.origin, UINT64_MAX);
+	assert_int_equal(test_read_wait(&last), 0);
+	test_read_free(&first);
+	test_read_free(&last);
+	close_fixture(&f);
+}
+
+static void test_read_over_many_blocks(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=mem cache.block_size=128K mem.capacity=0");
+	assert_int_equal(test_read(f.stack, &f.obj, 12345, 3 << 20), 0);
+	assert_int_equal(f.origin->fetches, 25);
+	close_fixture(&f);
+}
+
+static void test_deadline_answers(void **state)
+{
+	struct test_read t;
+	struct fixture f;
+	int64_t start_ns = clock_now_ns();
+
+	open_fixture(&f, "cache.stack=mem");
+	null_origin_gate(f.origin, 0);
+	test_read_start(&t, f.stack, &f.obj, 0, 100, 50 * NSEC_PER_MSEC);
+	assert_int_equal(test_read_wait(&t), -ETIMEDOUT);
+	assert_in_range(clock_now_ns() - start_ns, 50 * NSEC_PER_MSEC, 5 * NSEC_PER_SEC);
+	null_origin_gate(f.origin, UINT64_MAX);
+	test_read_free(&t);
+	close_fixture(&f);
+}
+
+static void test_cancel_answers_once(void **state)
+{
+	struct test_read t;
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=mem cache.block_size=256K");
+	null_origin_gate(f.origin, 0);
+	test_read_start(&t, f.stack, &f.obj, 0, 1 << 20, LONG_NS);
+	stack_cancel(f.stack, &t.parked);
+	assert_int_equal(test_read_wait(&t), -EINTR);
+	stack_cancel(f.stack, &t.parked);
+	null_origin_gate(f.origin, UINT64_MAX);
+	assert_int_equal(test_read(f.stack, &f.obj, 0, 1 << 20), 0);
+	assert_int_equal(t.calls, 1);
+	test_read_free(&t);
+	close_fixture(&f);
+}
+
+static void *open_gate_later(void *arg)
+{
+	clock_sleep_until(clock_now_ns() + 100 * NSEC_PER_MSEC);
+	null_origin_gate(arg, UINT64_MAX);
+	return NULL;
+}
+
+static void test_close_answers_what_is_parked(void **state)
+{
+	struct test_read t;
+	struct fixture f;
+	pthread_t opener;
+
+	open_fixture(&f, "cache.stack=mem");
+	null_origin_gate(f.origin, 0);
+	test_read_start(&t, f.stack, &f.obj, 0, 100, LONG_NS);
+	null_origin_await(f.origin, 1);
+	pthread_create(&opener, NULL, open_gate_later, f.origin);
+	close_fixture(&f);
+	pthread_join(opener, NULL);
+	assert_int_equal(test_read_wait(&t), -ESHUTDOWN);
+	test_read_free(&t);
+}
+
+static void test_failed_fetch_fails_its_readers(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=mem");
+	f.origin->down = true;
+	assert_int_equal(test_read(f.stack, &f.obj, 0, 100), -EIO);
+	f.origin->down = false;
+	assert_int_equal(test_read(f.stack, &f.obj, 0, 100), 0);
+	close_fixture(&f);
+}
+
+static void test_old_version_is_stale(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=mem");
+	assert_int_equal(test_read(f.stack, &f.obj, 0, 100), 0);
+	f.origin->generation[3]++;
+	assert_int_equal(test_read(f.stack, &f.obj, 0, 100), 0); /* held: the old bytes */
+	assert_int_equal(test_read(f.stack, &f.obj, 5 << 20, 100), -ESTALE);
+	close_fixture(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_many_readers_one_request),
+		cmocka_unit_test(test_answered_before_the_block_is_complete),
+		cmocka_unit_test(test_read_over_many_blocks),
+		cmocka_unit_test(test_deadline_answers),
+		cmocka_unit_test(test_cancel_answers_once),
+		cmocka_unit_test(test_close_answers_what_is_parked),
+		cmocka_unit_test(test_failed_fetch_fails_its_readers),
+		cmocka_unit_test(test_old_version_is_stale),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
