@@ -4,6 +4,7 @@
 #ifndef TESTS_TEST_STACK_H
 #define TESTS_TEST_STACK_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The disk tier: what survives a restart, a kill, a damaged index, damaged data and a full disk. */
+#include "tests/test_stack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define FILES 40
+
+static uint64_t size_of(int file)
+{
+	return file % 4 == 3 ? (3 << 20) + 5 : 1000 + (uint64_t)file * 5000;
+}
+
+struct fixture {
+	char dir[32];
+	const char *settings;
+	struct config *cfg;
+	struct null_origin *origin;
+	struct stack *stack;
+};
+
+static void open_again(struct fixture *f)
+{
+	char settings[512];
+
+	snprintf(settings, sizeof(settings),
+		"cache.stack=mem,disk mem.capacity=0 cache.fill=sync disk.path=%s disk.capacity=64M %s",
+		f->dir, f->settings);
+	f->cfg = test_config(settings);
+	f->origin = null_origin_new(FILES, 10, size_of);
+	f->stack = test_stack(f->cfg, f->origin);
+}
+
+static void open_first(struct fixture *f, const char *settings)
+{
+	*f = (struct fixture){.dir = "/tmp/disk-XXXXXX", .settings = settings};
+	assert_non_null(mkdtemp(f->dir));
+	open_again(f);
+}
+
+static void close_stack(struct fixture *f)
+{
+	stack_close(f->stack);
+	config_free(f->cfg);
+}
+
+static void close_last(struct fixture *f)
+{
+	close_stack(f);
+	file_remove_tree(f->dir);
+}
+
+static void read_all(struct fixture *f)
+{
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+		struct object obj;
+
+		null_origin_object(f->origin, i, name, &obj);
+		assert_int_equal(test_read(f->stack, &obj, 0, (size_t)obj.size), 0);
+	}
+}
+
+/* Until the tier holds it all: a read is answered before its block is written. */
+static void warm_all(struct fixture *f)
+{
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+		struct object obj;
+
+		null_origin_object(f->origin, i, name, &obj);
+		assert_int_equal(stack_warm(f->stack, &obj), 0);
+	}
+}
+
+static int count_held(struct fixture *f)
+{
+	int held = 0;
+
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+		struct object obj;
+
+		null_origin_object(f->origin, i, name, &obj);
+		held += test_held(f->stack, &obj, 0, (size_t)obj.size);
+	}
+	return held;
+}
+
+/* "disk.path/cachefs-HASH/NAME". */
+static void tier_path(struct fixture *f, const char *name, char path[128])
+{
+	snprintf(path, 128, "%s/cachefs-%016llx/%s", f->dir,
+		(unsigned long long)store_version("null", 0, 0), name);
+}
+
+static void test_blocks_survive_a_restart(void **state)
+{
+	struct fixture f;
+
+	open_first(&f, "");
+	warm_all(&f);
+	close_stack(&f);
+	open_again(&f);
+	assert_int_equal(count_held(&f), FILES);
+	assert_int_equal(f.origin->fetches, 0);
+	close_last(&f);
+}
+
+static void test_async_fills_are_written_at_close(void **state)
+{
+	struct fixture f;
+
+	open_first(&f, "cache.fill=async cache.fill_queue=512");
+	read_all(&f);
+	close_stack(&f);
+	open_again(&f);
+	assert_in_range(count_held(&f), FILES / 2, FILES);
+	close_last(&f);
+}
+
+static void test_dropped_stays_dropped(void **state)
+{
+	struct fixture f;
+
+	open_first(&f, "");
+	warm_all(&f);
+	store_drop(stack_top(f.stack), "d1");
+	assert_int_equal(count_held(&f), FILES - 10);
+	close_stack(&f);
+	open_again(&f);
+	assert_int_equal(count_held(&f), FILES - 10);
+	close_last(&f);
+}
+
+static void test_another_block_size_starts_empty(void **state)
+{
+	struct fixture f;
+
+	open_first(&f, "");
+	warm_all(&f);
+	close_stack(&f);
+	f.settings = "cache.block_size=256K";
+	open_again(&f);
+	assert_int_equal(count_held(&f), 0);
+	assert_int_equal(test_counter(f.stack, "disk", "used_bytes"), 0);
+	warm_all(&f);
+	assert_int_equal(count_held(&f), FILES);
+	close_last(&f);
+}
+
+static void test_torn_index_keeps_what_is_whole(void **state)
+{
+	struct fixture f;
+	struct stat st;
+	char path[128];
+
+	open_first(&f, "");
+	warm_all(&f);
+	close_stack(&f);
+	tier_path(&f, "index", path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, st.st_size - 5), 0);
+	open_again(&f);
+	assert_int_equal(count_held(&f), FILES - 1);
+	warm_all(&f);
+	close_stack(&f);
+	open_again(&f);
+	assert_int_equal(count_held(&f), FILES);
+	close_last(&f);
+}
+
+static void test_garbled_index_gives_no_wrong_byte(void **state)
+{
+	struct fixture f;
+	char path[128];
+
+	open_first(&f, "");
+	for (int round = 0; round < 8; round++) {
+		warm_all(&f);
+		close_stack(&f);
+		tier_path(&f, "index", path);
+		int fd = open(path, O_RDWR);
+		struct stat st;
+
+		fstat(fd, &st);
+		for (int i = 0; i < 4; i++) {
+			off_t at = 24 + (round * 7919 + i * 104729) % (st.st_size - 24);
+
+			assert_int_equal(pwrite(fd, "\xff\x00\x5a", 3, at), 3);
+		}
+		close(fd);
+		open_again(&f);
+		assert_in_range(count_held(&f), 1, FILES - 1);
+	}
+	close_last(&f);
+}
+
+static void damage(const char *path, off_t at)
+{
+	int fd = open(path, O_RDWR);
+	char c;
+
+	assert_int_equal(pread(fd, &c, 1, at), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, at), 1);
+	close(fd);
+}
+
+static void test_rot_is_noticed_and_fetched_again(void **state)
+{
+	struct fixture f;
+	char path[128], name[32];
+	struct object obj;
+
+	open_first(&f, "");
+	null_origin_object(f.origin, 1, name, &obj);
+	assert_int_equal(stack_warm(f.stack, &obj), 0);
+	assert_int_equal(f.origin->fetches, 1);
+	tier_path(&f, "seg-00000000", path);
+	damage(path, 3000);
+	assert_int_equal(test_read(f.stack, &obj, 0, (size_t)obj.size), 0); /* right bytes */
+	assert_int_equal(f.origin->fetches, 2);
+	assert_int_equal(test_counter(f.stack, "disk", "crc_errors"), 1);
+	assert_int_equal(stack_warm(f.stack, &obj), 0); /* written again by now, or soon */
+	assert_true(test_held(f.stack, &obj, 0, (size_t)obj.size));
+	close_last(&f);
+}
+
+static int64_t usage(struct fixture *f)
+{
+	char command[128];
+	long long bytes = 0;
+
+	snprintf(command, sizeof(command), "du -s --block-size=1 %s", f->dir);
+	FILE *p = popen(command, "r");
+
+	assert_int_equal(fscanf(p, "%lld", &bytes), 1);
+	pclose(p);
+	return bytes;
+}
+
+static void test_capacity_holds_on_disk(void **state)
+{
+	struct fixture f;
+
+	open_first(&f, "disk.capacity=8M");
+	for (int round = 0; round < 3; round++) {
+		warm_all(&f);
+		assert_in_range(test_counter(f.stack, "disk", "used_bytes"), 6 << 20, 8 << 20);
+		assert_in_range(usage(&f), 6 << 20, (8 << 20) + (256 << 10));
+	}
+	assert_true(test_counter(f.stack, "disk", "evictions") > 20);
+	close_stack(&f);
+	f.settings = "disk.capacity=2M";
+	open_again(&f);
+	assert_in_range(test_counter(f.stack, "disk", "used_bytes"), 1 << 20, 2 << 20);
+	read_all(&f);
+	close_last(&f);
+}
+
+static void test_policy_none_keeps_what_came_first(void **state)
+{
+	struct fixture f;
+	char name[32];
+	struct object obj;
+
+	open_first(&f, "disk.capacity=4M cache.policy=none");
+	read_all(&f);
+	null_origin_object(f.origin, 0, name, &obj);
+	assert_true(test_held(f.stack, &obj, 0, (size_t)obj.size));
+	assert_int_equal(test_counter(f.stack, "disk", "evictions"), 0);
+	assert_true(test_counter(f.stack, "disk", "bypasses") > 0);
+	close_last(&f);
+}
+
+static void test_second_user_is_refused(void **state)
+{
+	struct fixture f;
+	struct null_origin *other = null_origin_new(FILES, 10, size_of);
+	struct err err = {0};
+
+	open_first(&f, "");
+	assert_null(stack_open_over(f.cfg, &other->base, "null", &err));
+	assert_non_null(strstr(err.msg, "in use by another cachefs"));
+	close_last(&f);
+}
+
+static void test_folder_is_private(void **state)
+{
+	struct fixture f;
+	struct stat st;
+	char path[128];
+
+	open_first(&f, "");
+	tier_path(&f, "", path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	close_last(&f);
+}
+
+static void test_unwritable_tier_is_gone_round(void **state)
+{
+	struct fixture f;
+	char path[128], name[32];
+	struct object obj;
+
+	open_first(&f, "");
+	tier_path(&f, "seg-00000000", path);
+	assert_int_equal(mkdir(path, 0700), 0); /* opening the segment will fail */
+	null_origin_object(f.origin, 1, name, &obj);
+	assert_int_equal(test_read(f.stack, &obj, 0, (size_t)obj.size), 0);
+	for (int i = 0; i < 2000 && test_counter(f.stack, "disk", "bypasses") < 1; i++)
+		usleep(1000); /* the read was answered before the block was written */
+	assert_int_equal(test_counter(f.stack, "disk", "bypasses"), 1);
+	assert_true(test_counter(f.stack, "disk", "errors") > 0);
+	assert_int_equal(test_counter(f.stack, "disk", "used_bytes"), 0);
+	close_last(&f);
+}
+
+static void test_page_cache_drop_gives_the_same_bytes(void **state)
+{
+	struct fixture f;
+
+	open_first(&f, "disk.page_cache=drop");
+	warm_all(&f);
+	assert_int_equal(count_held(&f), FILES);
+	close_last(&f);
+}
+
+/* A child fills and evicts until it is ended at some moment; what it left has to be right. */
+static void kill_once(struct fixture *f, int round)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		open_again(f);
+		for (int i = 0; i < 200; i++) {
+			char name[32];
+			struct object obj;
+
+			if (i == 10 + round * 17)
+				_exit(0);
+			null_origin_object(f->origin, i * 7 % FILES, name, &obj);
+			test_read(f->stack, &obj, 0, (size_t)obj.size);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_killed_at_any_time_gives_no_wrong_byte(void **state)
+{
+	struct fixture f;
+
+	open_first(&f, "cache.fill=async disk.capacity=9M mem.capacity=4M");
+	close_stack(&f);
+	for (int round = 0; round < 10; round++) {
+		kill_once(&f, round);
+		open_again(&f);
+		assert_in_range(count_held(&f), 1, FILES); /* checks every byte */
+		assert_in_range(usage(&f), 0, (9 << 20) + (256 << 10));
+		close_stack(&f);
+	}
+	file_remove_tree(f.dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_blocks_survive_a_restart),
+		cmocka_unit_test(test_async_fills_are_written_at_close),
+		cmocka_unit_test(test_dropped_stays_dropped),
+		cmocka_unit_test(test_another_block_size_starts_empty),
+		cmocka_unit_test(test_torn_index_keeps_what_is_whole),
+		cmocka_unit_test(test_garbled_index_gives_no_wrong_byte),
+		cmocka_unit_test(test_rot_is_noticed_and_fetched_again),
+		cmocka_unit_test(test_capacity_holds_on_disk),
+		cmocka_unit_test(test_policy_none_keeps_what_came_first),
+		cmocka_unit_test(test_second_user_is_refused),
+		cmocka_unit_test(test_folder_is_private),
+		cmocka_unit_test(test_unwritable_tier_is_gone_round),
+		cmocka_unit_test(test_page_cache_drop_gives_the_same_bytes),
+		cmocka_unit_test(test_killed_at_any_time_gives_no_wrong_byte),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
