@@ -2,7 +2,6 @@
 /* See harness_data.h. */
 #include "tests/harness_data.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,14 @@
 
 #include "common/crc32c.h"
 #include "common/file.h"
+
+static void must(int ok, const char *what)
+{
+	if (ok)
+		return;
+	perror(what);
+	abort();
+}
 
 /* xorshift64, by George Marsaglia. */
 static uint64_t noise(uint64_t *x)
@@ -65,7 +72,7 @@ static FILE *create(const struct writer *w, const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", w->t->dir, name);
 	f = fopen(path, "we");
-	assert(f);
+	must(f != NULL, path);
 	return f;
 }
 
@@ -114,7 +121,7 @@ static void make_pictures(struct writer *w, uint32_t n, uint32_t classes)
 
 	for (uint32_t i = 0; i < classes; i++) {
 		snprintf(path, sizeof(path), "%s/n%04u", w->t->dir, i);
-		assert(mkdir(path, 0755) == 0);
+		must(mkdir(path, 0755) == 0, path);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		make_picture(w, i, i % classes);
@@ -128,7 +135,7 @@ void test_data_make(
 	uint32_t done = 0;
 
 	strcpy(t->dir, "/tmp/feedrate-test-XXXXXX");
-	assert(mkdtemp(t->dir));
+	must(mkdtemp(t->dir) != NULL, t->dir);
 	w.data = malloc(mean * 2 + 8);
 	w.manifest = create(&w, "manifest.txt");
 	fprintf(w.manifest,
@@ -164,7 +171,7 @@ void test_data_damage(const struct test_data *t, uint32_t file, uint64_t off)
 
 	snprintf(path, sizeof(path), "%s/%s", t->dir, t->set.files[file].path);
 	f = fopen(path, "r+e");
-	assert(f);
+	must(f != NULL, path);
 	fseek(f, (long)off, SEEK_SET);
 	c = fgetc(f);
 	fseek(f, (long)off, SEEK_SET);

@@ -3,8 +3,8 @@
  *
  * A pool of four times the L3 cache (at least 64 MiB) is filled with noise once; a sample is a copy
  * out of it, from a place that its index decides, so it comes from memory as a page cache's would,
- * not from the CPU's caches. The copy is summed while it is still in L1: work that a real reader
- * does too when it checks a record, and that keeps the copy from being optimised away.
+ * not from the CPU's caches. What is copied is summed too: work like that of a real reader, which
+ * checks its records, and it keeps the copy from being optimised away.
  *
  * With bench.decode=jpeg the pool holds real JPEGs instead (decode.h makes them). */
 #include <errno.h>
@@ -19,7 +19,6 @@
 #include "harness/source.h"
 
 #define POOL_MIN (64u << 20)
-#define PIECE 8192u /* copied, then summed out of L1 */
 
 struct synthetic {
 	struct source base;
@@ -91,24 +90,21 @@ no_memory:
 	return NULL;
 }
 
+/* One pass, out of registers: copying by memcpy() and summing what it left in the caches took 1.3 to
+ * 1.6 times as long. */
 static uint64_t copy_and_sum(uint8_t *restrict to, const uint8_t *restrict from, size_t len)
 {
-	uint64_t sum = 0;
+	uint64_t v[4], sum[4] = {0};
+	size_t i = 0;
 
-	for (size_t done = 0; done < len;) {
-		size_t n = len - done < PIECE ? len - done : PIECE;
-		uint64_t v[4], part[4] = {0};
-
-		memcpy(to + done, from + done, n);
-		for (size_t i = 0; i + sizeof(v) <= n; i += sizeof(v)) {
-			memcpy(v, to + done + i, sizeof(v));
-			for (int j = 0; j < 4; j++)
-				part[j] += v[j];
-		}
-		sum += part[0] + part[1] + part[2] + part[3];
-		done += n;
+	for (; i + sizeof(v) <= len; i += sizeof(v)) {
+		memcpy(v, from + i, sizeof(v));
+		memcpy(to + i, v, sizeof(v));
+		for (int j = 0; j < 4; j++)
+			sum[j] += v[j];
 	}
-	return sum;
+	memcpy(to + i, from + i, len - i);
+	return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
 static int synthetic_sample(struct source *src, uint64_t index, void *buf, size_t len)
