@@ -9,3 +9,8 @@ feedrate_test(unit/test_inode cachemount)
 feedrate_test(unit/test_options cachemount)
 feedrate_test(unit/test_control cachemount)
 feedrate_fuzz(control cachemount)
+
+# By hand: bench_stack_rate [FOLDER]
+add_executable(bench_stack_rate bench/stack_rate.c)
+target_link_libraries(bench_stack_rate PRIVATE null_origin)
+set_target_properties(bench_stack_rate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
