@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract of every layer of the registry, each alone over an origin made of arithmetic, with
+ * its defaults and with what it is there for. */
+#include "tests/test_stack.h"
+
+#include <stdio.h>
+
+#define FILES 20
+
+static uint64_t size_of(int file)
+{
+	return file == 19 ? 0 : 1 + (uint64_t)file * 190001;
+}
+
+struct fixture {
+	const struct store_ops *ops;
+	char dir[32];
+	struct config *cfg;
+	struct null_origin *origin;
+	struct store *st;
+};
+
+static void open_layer(struct fixture *f, const struct store_ops *ops)
+{
+	char settings[256];
+	struct err err = {0};
+
+	*f = (struct fixture){.ops = ops, .dir = "/tmp/store-XXXXXX"};
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(settings, sizeof(settings),
+		"disk.path=%s disk.capacity=16M mem.capacity=4M cache.block_size=256K "
+		"throttle.bandwidth=1G delay.latency=1ms",
+		f->dir);
+	f->cfg = test_config(settings);
+	f->origin = null_origin_new(FILES, 10, size_of);
+	f->st = ops->open(f->cfg, "null", &f->origin->base, &err);
+	if (!f->st)
+		fail_msg("%s: %s", ops->name, err.msg);
+}
+
+static void close_layer(struct fixture *f)
+{
+	if (f->st->ops->stop)
+		f->st->ops->stop(f->st);
+	f->st->ops->close(f->st);
+	f->origin->base.ops->close(&f->origin->base);
+	config_free(f->cfg);
+	file_remove_tree(f->dir);
+}
+
+typedef void check_fn(struct fixture *f);
+
+static void for_each_layer(check_fn *check)
+{
+	for (size_t i = 0; store_registry[i]; i++) {
+		struct fixture f;
+
+		if (store_registry[i]->origin)
+			continue;
+		open_layer(&f, store_registry[i]);
+		check(&f);
+		close_layer(&f);
+	}
+}
+
+static void reads_right(struct fixture *f)
+{
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < FILES - 1; i++) {
+			char name[32];
+			struct object obj;
+
+			null_origin_object(f->origin, i, name, &obj);
+			uint64_t off = obj.size / 3;
+			size_t len = (size_t)(obj.size - off);
+			char *buf = malloc(len);
+
+			assert_int_equal(store_read(f->st, &obj, off, buf, len), 0);
+			assert_true(null_origin_right(&obj, off, buf, len));
+			free(buf);
+		}
+}
+
+static void refuses_bad_ranges(struct fixture *f)
+{
+	char name[32], buf[10];
+	struct object obj;
+
+	null_origin_object(f->origin, 1, name, &obj);
+	assert_int_equal(store_read(f->st, &obj, obj.size, buf, 1), -EINVAL);
+	assert_int_equal(store_read(f->st, &obj, obj.size - 5, buf, 6), -EINVAL);
+	assert_int_equal(store_read(f->st, &obj, UINT64_MAX, buf, 2), -EINVAL);
+	assert_int_equal(store_read(f->st, &obj, 0, buf, 0), -EINVAL);
+	assert_int_equal(f->origin->fetches, 0);
+}
+
+static int abort_at_once(void *arg, const void *data, size_t len)
+{
+	++*(int *)arg;
+	return -ECANCELED;
+}
+
+static void passes_the_abort_of_a_sink(struct fixture *f)
+{
+	char name[32];
+	struct object obj;
+	int calls = 0;
+
+	null_origin_object(f->origin, 7, name, &obj);
+	assert_int_equal(store_fetch(f->st, &obj, 0, obj.size, abort_at_once, &calls), -ECANCELED);
+	assert_int_equal(calls, 1);
+}
+
+static void passes_errors(struct fixture *f)
+{
+	char name[32], buf[10];
+	struct object obj;
+
+	null_origin_object(f->origin, 7, name, &obj);
+	f->origin->down = true;
+	assert_int_equal(store_read(f->st, &obj, 0, buf, 10), -EIO);
+	f->origin->down = false;
+	assert_int_equal(store_read(f->st, &obj, 0, buf, 10), 0);
+	f->origin->generation[8]++;
+	null_origin_object(f->origin, 8, name, &obj);
+	obj.version++;
+	assert_int_equal(store_read(f->st, &obj, 0, buf, 10), -ESTALE);
+}
+
+static int count_entry(void *arg, const struct object *entry)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+static void answers_names(struct fixture *f)
+{
+	struct object obj;
+	int n = 0;
+
+	assert_int_equal(store_stat(f->st, "d1/f12", STORE_WAIT, &obj), 0);
+	assert_int_equal(obj.size, size_of(12));
+	assert_int_equal(store_stat(f->st, "d1", STORE_WAIT, &obj), 0);
+	assert_true(obj.is_dir);
+	assert_int_equal(store_stat(f->st, "d1/f99", STORE_WAIT, &obj), -ENOENT);
+	assert_int_equal(store_list(f->st, "d1", STORE_WAIT, count_entry, &n), 0);
+	assert_int_equal(n, 10);
+	assert_int_equal(store_list(f->st, "d1/f12", STORE_WAIT, count_entry, &n), -ENOTDIR);
+	assert_int_equal(store_list(f->st, "d9", STORE_WAIT, count_entry, &n), -ENOENT);
+}
+
+/* What is lent is right, checkable, and inside what was asked for. */
+static void lends_right(struct fixture *f)
+{
+	char name[32], *whole = malloc(1 << 20);
+	struct object obj;
+	struct extent ext;
+
+	null_origin_object(f->origin, 9, name, &obj);
+	for (uint64_t off = 0; off < obj.size; off += 99991) {
+		if (store_lend(f->st, &obj, off, (size_t)(obj.size - off), &ext))
+			continue;
+		assert_in_range(ext.len, 1, obj.size - off);
+		const char *from = ext.mem ? (const char *)ext.mem - ext.lead : whole;
+
+		if (!ext.mem)
+			assert_int_equal(extent_read(&ext, whole), 0);
+		assert_int_equal(extent_check(&ext, from), 0);
+		assert_true(null_origin_right(&obj, off, from + ext.lead, ext.len));
+		extent_put(&ext);
+	}
+	free(whole);
+}
+
+static void lends_and_drops(struct fixture *f)
+{
+	reads_right(f);
+	lends_right(f);
+	assert_int_equal(store_drop(f->st, "d0"), 0);
+	lends_right(f);
+	assert_int_equal(store_drop(f->st, ""), 0);
+	lends_right(f);
+	reads_right(f);
+}
+
+static void names_itself(struct fixture *f)
+{
+	assert_ptr_equal(store_find(f->ops->name), f->ops);
+	assert_true(*f->ops->summary);
+	assert_null(store_find("nonsense"));
+}
+
+#define CONTRACT(check)                                                                            \
+	static void test_##check(void **state)                                                     \
+	{                                                                                          \
+		for_each_layer(check);                                                             \
+	}
+CONTRACT(reads_right)
+CONTRACT(refuses_bad_ranges)
+CONTRACT(passes_the_abort_of_a_sink)
+CONTRACT(passes_errors)
+CONTRACT(answers_names)
+CONTRACT(lends_and_drops)
+CONTRACT(names_itself)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reads_right),
+		cmocka_unit_test(test_refuses_bad_ranges),
+		cmocka_unit_test(test_passes_the_abort_of_a_sink),
+		cmocka_unit_test(test_passes_errors),
+		cmocka_unit_test(test_answers_names),
+		cmocka_unit_test(test_lends_and_drops),
+		cmocka_unit_test(test_names_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What meta answers itself, when it asks again, and what it says while the origin is down. */
+#include "tests/test_stack.h"
+
+#include <stdio.h>
+
+#define MS NSEC_PER_MSEC
+
+static uint64_t size_of(int file)
+{
+	return 100 + (uint64_t)file;
+}
+
+struct fixture {
+	struct config *cfg;
+	struct null_origin *origin;
+	struct stack *stack;
+	struct store *top;
+	struct object obj;
+};
+
+static void open_fixture(struct fixture *f, const char *settings)
+{
+	f->cfg = test_config(settings);
+	f->origin = null_origin_new(100, 10, size_of);
+	f->stack = test_stack(f->cfg, f->origin);
+	f->top = stack_top(f->stack);
+}
+
+static void close_fixture(struct fixture *f)
+{
+	stack_close(f->stack);
+	config_free(f->cfg);
+}
+
+static void sleep_ms(int ms)
+{
+	clock_sleep_until(clock_now_ns() + ms * MS);
+}
+
+static int count(void *arg, const struct object *entry)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+static int list(struct fixture *f, const char *dir)
+{
+	int n = 0, r = store_list(f->top, dir, STORE_WAIT, count, &n);
+
+	return r < 0 ? r : n;
+}
+
+static int stat_now(struct fixture *f, const char *name)
+{
+	return store_stat(f->top, name, STORE_NOWAIT, &f->obj);
+}
+
+static int stat_wait(struct fixture *f, const char *name)
+{
+	return store_stat(f->top, name, STORE_WAIT, &f->obj);
+}
+
+static void test_asks_once(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta");
+	assert_int_equal(stat_now(&f, "d1/f12"), -EAGAIN);
+	assert_int_equal(stat_wait(&f, "d1/f12"), 0);
+	assert_int_equal(f.obj.size, 112);
+	assert_int_equal(stat_now(&f, "d1/f12"), 0);
+	assert_string_equal(f.obj.etag, "\"12-0\"");
+	assert_int_equal(stat_wait(&f, ""), 0);
+	assert_true(f.obj.is_dir);
+	assert_int_equal(stat_now(&f, ""), 0);
+	assert_int_equal(f.origin->stats, 2);
+	close_fixture(&f);
+}
+
+static void test_listing_answers_for_its_names(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta");
+	assert_int_equal(list(&f, "d1"), 10);
+	assert_int_equal(list(&f, "d1"), 10);
+	assert_int_equal(stat_now(&f, "d1/f15"), 0);
+	assert_int_equal(f.obj.size, 115);
+	assert_int_equal(stat_now(&f, "d1/nothing"), -ENOENT);
+	assert_int_equal(list(&f, ""), 10);
+	assert_int_equal(stat_now(&f, "d7"), 0);
+	assert_true(f.obj.is_dir);
+	assert_int_equal(stat_now(&f, "d77"), -ENOENT);
+	assert_int_equal(f.origin->lists, 2);
+	assert_int_equal(f.origin->stats, 0);
+	close_fixture(&f);
+}
+
+static void test_absent_names_are_forgotten_sooner(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta meta.negative=60ms");
+	assert_int_equal(stat_wait(&f, "d1/nothing"), -ENOENT);
+	assert_int_equal(stat_now(&f, "d1/nothing"), -ENOENT);
+	sleep_ms(80);
+	assert_int_equal(stat_now(&f, "d1/nothing"), -EAGAIN);
+	close_fixture(&f);
+}
+
+static void test_change_is_seen_within_expiration(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta meta.expiration=100ms");
+	assert_int_equal(list(&f, "d1"), 10);
+	assert_int_equal(stat_wait(&f, "d2/f20"), 0);
+	f.origin->generation[12]++;
+	f.origin->generation[20]++;
+	sleep_ms(110);
+	assert_int_equal(stat_wait(&f, "d1/f12"), 0);
+	assert_string_equal(f.obj.etag, "\"12-1\"");
+	assert_int_equal(stat_wait(&f, "d2/f20"), 0);
+	assert_string_equal(f.obj.etag, "\"20-1\"");
+	close_fixture(&f);
+}
+
+static void test_ageing_entry_is_served_and_refreshed(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta meta.expiration=4s");
+	assert_int_equal(list(&f, "d1"), 10);
+	f.origin->generation[12]++;
+	sleep_ms(2100);
+	assert_int_equal(stat_now(&f, "d1/f12"), 0); /* never waits */
+	for (int i = 0; i < 1500 && f.origin->lists < 2; i++)
+		sleep_ms(1);
+	sleep_ms(20);
+	assert_int_equal(stat_now(&f, "d1/f12"), 0);
+	assert_string_equal(f.obj.etag, "\"12-1\"");
+	assert_int_equal(f.origin->lists, 2);
+	close_fixture(&f);
+}
+
+static void test_stale_while_the_origin_is_down(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta meta.expiration=50ms");
+	assert_int_equal(stat_wait(&f, "d1/f12"), 0);
+	assert_int_equal(list(&f, "d3"), 10);
+	f.origin->down = true;
+	sleep_ms(60);
+	assert_int_equal(stat_wait(&f, "d1/f12"), 0);
+	assert_int_equal(list(&f, "d3"), 10);
+	assert_true(test_counter(f.stack, "meta", "stale") >= 2);
+	assert_int_equal(stat_wait(&f, "d9/f99"), -EIO); /* never known */
+	f.origin->down = false;
+	f.origin->generation[12]++;
+	sleep_ms(60);
+	assert_int_equal(stat_wait(&f, "d1/f12"), 0);
+	assert_string_equal(f.obj.etag, "\"12-1\"");
+	close_fixture(&f);
+}
+
+static void test_size_is_bounded(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta meta.max_size=35");
+	for (int d = 0; d < 10; d++) {
+		char dir[16];
+
+		snprintf(dir, sizeof(dir), "d%d", d);
+		assert_int_equal(list(&f, dir), 10);
+		assert_in_range(test_counter(f.stack, "meta", "blocks"), 11, 35);
+	}
+	assert_int_equal(stat_now(&f, "d9/f90"), 0);
+	assert_int_equal(stat_now(&f, "d0/f0"), -EAGAIN); /* least recently used */
+	close_fixture(&f);
+}
+
+static void test_dropped_is_asked_again(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta");
+	assert_int_equal(list(&f, "d1"), 10);
+	assert_int_equal(list(&f, "d2"), 10);
+	assert_int_equal(store_drop(f.top, "d1"), 0);
+	assert_int_equal(stat_now(&f, "d1/f12"), -EAGAIN);
+	assert_int_equal(stat_now(&f, "d2/f20"), 0);
+	close_fixture(&f);
+}
+
+static void test_switched_off_asks_always(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta meta.enabled=no");
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(stat_wait(&f, "d1/f12"), 0);
+		assert_int_equal(list(&f, "d1"), 10);
+	}
+	assert_int_equal(f.origin->stats, 5);
+	assert_int_equal(f.origin->lists, 5);
+	close_fixture(&f);
+}
+
+static void test_bad_names_are_absent(void **state)
+{
+	static const char *const names[] = {"/d1", "d1/", "d1//f12", "../x", "d1/..", "."};
+	struct fixture f;
+
+	open_fixture(&f, "cache.stack=meta");
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		assert_int_equal(stat_wait(&f, names[i]), -ENOENT);
+	assert_int_equal(f.origin->stats, 0);
+	close_fixture(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_asks_once),
+		cmocka_unit_test(test_listing_answers_for_its_names),
+		cmocka_unit_test(test_absent_names_are_forgotten_sooner),
+		cmocka_unit_test(test_change_is_seen_within_expiration),
+		cmocka_unit_test(test_ageing_entry_is_served_and_refreshed),
+		cmocka_unit_test(test_stale_while_the_origin_is_down),
+		cmocka_unit_test(test_size_is_bounded),
+		cmocka_unit_test(test_dropped_is_asked_again),
+		cmocka_unit_test(test_switched_off_asks_always),
+		cmocka_unit_test(test_bad_names_are_absent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
