@@ -295,7 +295,6 @@ void cache_extent(struct cache *c, struct block *b, uint64_t off, size_t len, st
 	ext->whole = (end < b->len ? end : b->len) - first * CHUNK_SIZE;
 	ext->crc = block_crcs(b) + first;
 	ext->off = (off_t)from;
-	counter_add(c->store->counters, LAYER_hit_bytes, (int64_t)ext->len);
 }
 
 struct block *extent_block(struct cache *c, const struct extent *ext)
@@ -429,6 +428,16 @@ int cache_reserve(struct cache *c, const struct object *obj, uint32_t number, st
 	if (r != -EEXIST)
 		counter_add(c->store->counters, LAYER_bypasses, 1);
 	return r;
+}
+
+bool cache_admits(struct cache *c, size_t len)
+{
+	uint64_t charge = space_round(len);
+
+	HOLD(&c->lock);
+	if (charge > c->capacity)
+		return false;
+	return c->policy->ops->admit(c->policy, 0, c->used + charge > c->capacity);
 }
 
 int cache_restore(struct cache *c, const struct object *obj, uint32_t number, uint64_t where,

@@ -115,6 +115,9 @@ struct block *extent_block(struct cache *c, const struct extent *ext);
 /* A place for block number, FILLING, evicting what has to go. -EEXIST: held, filled or doomed;
  * -ENOSPC: nothing may go, or the policy does not want it (a bypass is counted). */
 int cache_reserve(struct cache *c, const struct object *obj, uint32_t number, struct block **ret);
+/* Whether a block of len bytes would be taken now: a look ahead that saves the work. */
+bool cache_admits(struct cache *c, size_t len);
+
 /* As cache_reserve() at a known place and without evicting. */
 int cache_restore(struct cache *c, const struct object *obj, uint32_t number, uint64_t where,
 	struct block **ret);

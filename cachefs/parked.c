@@ -82,6 +82,8 @@ static void piece_arrived(struct piece *piece, int status, const void *data)
 	struct wait_piece *part = container_of(piece, struct wait_piece, piece);
 	struct wait *w = part->wait;
 
+	if (!status)
+		counter_add(w->waits->mem->counters, LAYER_read_bytes, (int64_t)piece->len);
 	if (status < 0) {
 		answer(w, status, NULL);
 	} else if (w->pieces == 1) {
@@ -221,8 +223,10 @@ static int join_flights(struct waits *ws, const struct object *obj, struct wait 
 
 		if (made)
 			r = start_fill(ws, made);
-		if (!r)
+		if (!r) {
+			counter_add(ws->mem->counters, LAYER_reads, 1);
 			continue;
+		}
 		int refused = refuse(w, r);
 
 		if (made)

@@ -14,6 +14,8 @@
 #define LAYERS_MAX 16
 #define QUEUE_MAX 65536 /* more than the kernel has requests under way */
 
+#define WARM_RESEND_NS (250 * NSEC_PER_MSEC)
+
 AUTO_FREE(list, char *, list_free);
 
 struct stack {
@@ -284,41 +286,60 @@ static struct store *lowest_tier(struct stack *s)
 	return lowest;
 }
 
-/* Waits until a tier that writes behind holds the byte at off; false: it does not keep it. */
-static bool await_kept(struct store *tier, const struct object *obj, uint64_t off, int64_t until_ns)
+static bool holds(struct store *tier, const struct object *obj, uint64_t off)
 {
 	struct extent ext;
 
-	for (int64_t pause_ns = NSEC_PER_MSEC / 4;; pause_ns *= 2) {
-		if (!store_lend(tier, obj, off, 1, &ext)) {
-			extent_put(&ext);
-			return true;
+	if (store_lend(tier, obj, off, 1, &ext) < 0)
+		return false;
+	extent_put(&ext);
+	return true;
+}
+
+/* Gets the block at off into the tier: from memory if it is there, else by a fetch, which offers it
+ * to the tier as it lands. */
+static int send_block(struct stack *s, const struct object *obj, uint64_t off)
+{
+	int r = mem_offer(s->mem, obj, off);
+
+	if (r == -EAGAIN)
+		r = store_fetch(
+			s->mem, obj, off, mem_block_left(s->mem, obj, off), ignore_bytes, NULL);
+	return r == -EEXIST ? 0 : r;
+}
+
+/* A tier that writes behind takes its time, and leaves a block out while its queue is full: then
+ * the block is sent again. */
+static int warm_block(struct stack *s, struct store *tier, const struct object *obj, uint64_t off)
+{
+	int64_t now_ns = clock_now_ns(), until_ns = now_ns + s->timeout_ns, send_ns = now_ns;
+
+	while (!holds(tier, obj, off)) {
+		if (now_ns > until_ns)
+			return -ENOSPC;
+		if (now_ns >= send_ns) {
+			int r = send_block(s, obj, off);
+
+			if (r < 0)
+				return r;
+			send_ns = clock_now_ns() + WARM_RESEND_NS;
+		} else {
+			clock_sleep_until(now_ns + NSEC_PER_MSEC / 2);
 		}
-		if (clock_now_ns() > until_ns || pause_ns > 256 * NSEC_PER_MSEC)
-			return false;
-		clock_sleep_until(clock_now_ns() + pause_ns);
+		now_ns = clock_now_ns();
 	}
+	return 0;
 }
 
 int stack_warm(struct stack *s, const struct object *obj)
 {
 	struct store *tier = lowest_tier(s);
 
-	for (uint64_t off = 0; off < obj->size;) {
-		size_t left = mem_block_left(s->mem, obj, off);
-		struct extent ext;
+	for (uint64_t off = 0; off < obj->size; off += mem_block_left(s->mem, obj, off)) {
+		int r = warm_block(s, tier, obj, off);
 
-		if (!store_lend(tier, obj, off, 1, &ext)) {
-			extent_put(&ext);
-		} else {
-			int r = store_fetch(s->mem, obj, off, left, ignore_bytes, NULL);
-
-			if (r < 0)
-				return r;
-			if (!await_kept(tier, obj, off, clock_now_ns() + s->timeout_ns))
-				return -ENOSPC;
-		}
-		off += left;
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

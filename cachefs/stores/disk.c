@@ -85,8 +85,10 @@ static int disk_lend(
 	cache_extent(&d->cache, b, off, len, ret);
 	ret->off += files_offset(&d->cache, b);
 	ret->drop_pages = d->drop_pages;
-	if (!files_get(&d->files, files_of(&d->files, b), &ret->fd))
+	if (!files_get(&d->files, files_of(&d->files, b), &ret->fd)) {
+		counter_add(st->counters, LAYER_hit_bytes, (int64_t)ret->len);
 		return 0;
+	}
 	cache_reject(&d->cache, b);
 	cache_unpin(&d->cache, b);
 	return -EAGAIN;
@@ -273,6 +275,10 @@ static int disk_keep(struct store *st, const struct object *obj, uint64_t off, s
 	if (held) {
 		cache_unpin(&d->cache, held);
 		return -EEXIST;
+	}
+	if (!cache_admits(&d->cache, ext->len)) {
+		counter_add(st->counters, LAYER_bypasses, 1);
+		return -ENOSPC;
 	}
 	if (d->fillers)
 		return queue_fill(d, obj, off, ext);

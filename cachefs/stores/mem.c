@@ -141,11 +141,10 @@ static struct store *mem_open(
 
 /* ---- lending ---- */
 
-static int lend_block(struct mem *m, struct block *b, uint64_t off, size_t len, struct extent *ret)
+static void lend_block(struct mem *m, struct block *b, uint64_t off, size_t len, struct extent *ret)
 {
 	cache_extent(&m->cache, b, off, len, ret);
 	ret->mem = m->region + b->where + ret->off;
-	return 0;
 }
 
 static int mem_lend(
@@ -156,7 +155,9 @@ static int mem_lend(
 
 	if (!b)
 		return store_lend(st->lower, obj, off, len, ret);
-	return lend_block(m, b, off, len, ret);
+	lend_block(m, b, off, len, ret);
+	counter_add(st->counters, LAYER_hit_bytes, (int64_t)ret->len);
+	return 0;
 }
 
 static void loose_put(struct mem *m, struct loose *loose)
@@ -252,8 +253,29 @@ static int find_place(struct landing *l)
 	return 0;
 }
 
-/* Offers the landed block to the tiers below, which take the extent over or leave it. */
-static void offer(struct landing *l)
+/* Takes the pin of a whole block over. */
+static int offer_block(struct mem *m, struct block *b, const struct object *obj, uint64_t off)
+{
+	struct extent ext;
+
+	lend_block(m, b, off, b->len, &ext);
+	int r = store_keep(m->base.lower, obj, off, &ext);
+
+	if (r < 0)
+		extent_put(&ext);
+	return r;
+}
+
+int mem_offer(struct store *st, const struct object *obj, uint64_t off)
+{
+	struct mem *m = container_of(st, struct mem, base);
+	uint32_t number = block_number(&m->cache, off);
+	struct block *b = cache_pin(&m->cache, obj, number, false);
+
+	return b ? offer_block(m, b, obj, (uint64_t)number * m->cache.block_size) : -EAGAIN;
+}
+
+static void offer_loose(struct landing *l)
 {
 	struct mem *m = l->m;
 	struct flight *f = l->flight;
@@ -265,17 +287,9 @@ static void offer(struct landing *l)
 		.owner = &m->base,
 		.cookie = LOOSE | (uintptr_t)l->loose};
 
-	if (l->block) {
-		struct block *b = cache_pin(&m->cache, &f->obj, f->number, false);
-
-		if (!b)
-			return; /* dropped meanwhile */
-		ext.cookie = block_slot(&m->cache, b);
-	} else {
-		if (atomic_load(&m->loose_bytes) > LOOSE_KEPT_MAX)
-			return;
-		atomic_fetch_add(&l->loose->users, 1);
-	}
+	if (atomic_load(&m->loose_bytes) > LOOSE_KEPT_MAX)
+		return;
+	atomic_fetch_add(&l->loose->users, 1);
 	if (store_keep(m->base.lower, &f->obj, f->off, &ext) < 0)
 		extent_put(&ext);
 }
@@ -326,6 +340,7 @@ void mem_fill(struct store *st, struct flight *f)
 {
 	struct mem *m = container_of(st, struct mem, base);
 	struct landing l = {.m = m, .flight = f};
+	int64_t start_ns = clock_now_ns();
 	int r;
 
 	if (fill_from_held(m, f))
@@ -337,7 +352,11 @@ void mem_fill(struct store *st, struct flight *f)
 	}
 	if (fetch_block(&l))
 		return;
-	offer(&l);
+	hist_add(st->latency[STORE_FETCH], clock_now_ns() - start_ns);
+	if (l.loose)
+		offer_loose(&l);
+	else
+		mem_offer(st, &f->obj, f->off); /* -EAGAIN: dropped meanwhile */
 	flight_end(&m->flights, f, 0);
 	if (l.block)
 		cache_unpin(&m->cache, l.block);
@@ -445,6 +464,7 @@ static int fetch_lent(struct mem *m, const struct object *obj, uint64_t off, siz
 		extent_reject(ext);
 		return -EAGAIN;
 	}
+	counter_add(m->base.counters, LAYER_hit_bytes, (int64_t)ext->len);
 	*ret_bytes = (char *)(uintptr_t)ext->mem;
 	return 0;
 }

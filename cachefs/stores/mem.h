@@ -20,4 +20,8 @@ size_t mem_block_left(struct store *st, const struct object *obj, uint64_t off);
  * tiers below, and ends the flight. May wait. */
 void mem_fill(struct store *st, struct flight *f);
 
+/* Offers the block at off to the tiers below, as after a fetch: see store_ops.keep. -EAGAIN: it is
+ * not in memory. */
+int mem_offer(struct store *st, const struct object *obj, uint64_t off);
+
 #endif
