@@ -203,6 +203,13 @@ void pipeline_free(struct pipeline *p)
 	free(p);
 }
 
+static _Atomic(struct pipeline *) left_behind;
+
+void pipeline_leave(struct pipeline *p)
+{
+	p->left_before = atomic_exchange(&left_behind, p);
+}
+
 int pipeline_reset(struct pipeline *p, uint64_t epoch)
 {
 	for (int i = 0; i < p->gpus; i++) {

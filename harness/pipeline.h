@@ -97,8 +97,9 @@ struct pipeline {
 	_Atomic int alive;    /* workers still running */
 	_Atomic uint64_t read_bytes, crc_errors;
 	pthread_mutex_t lock;
-	_Atomic int status; /* first failure; written under lock */
-	struct err err;     /* guarded by lock until every worker has left */
+	_Atomic int status;           /* first failure; written under lock */
+	struct err err;               /* guarded by lock until every worker has left */
+	struct pipeline *left_before; /* see pipeline_leave() */
 };
 
 /* A pattern of access: what one worker thread does in an epoch. */
@@ -118,6 +119,10 @@ int pipeline_depth(const struct run_spec *spec);
 /* src is borrowed. Memory is allocated and touched here. */
 struct pipeline *pipeline_new(const struct run_spec *spec, struct source *src, struct err *err);
 void pipeline_free(struct pipeline *p); /* no thread may be running; accepts NULL */
+
+/* Instead of pipeline_free() when a thread is stuck in it: keeps it for as long as the process
+ * lives. */
+void pipeline_leave(struct pipeline *p);
 
 /* Before an epoch: order, counts, empty batches. */
 int pipeline_reset(struct pipeline *p, uint64_t epoch);

@@ -343,7 +343,9 @@ static int open_run(
 static void close_run(struct run *run)
 {
 	/* Threads stuck in a dead filesystem keep what they may still touch. */
-	if (!run->stuck)
+	if (run->stuck)
+		pipeline_leave(run->pipe);
+	else
 		pipeline_free(run->pipe);
 	if (run->src)
 		run->spec->source->close(run->src);
