@@ -446,7 +446,8 @@ int cache_restore(struct cache *c, const struct object *obj, uint32_t number, ui
 	struct block *b;
 
 	HOLD(&c->lock);
-	int r = c->slots_used == c->slots ? -ENOSPC : index_block(c, obj, number, &b);
+	bool slot_free = c->first_free != SLOT_NONE || c->slots_used < c->slots;
+	int r = slot_free ? index_block(c, obj, number, &b) : -ENOSPC;
 
 	if (r < 0)
 		return r;

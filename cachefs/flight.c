@@ -13,12 +13,14 @@ void flights_init(struct flights *fs)
 {
 	*fs = (struct flights){0};
 	pthread_mutex_init(&fs->lock, NULL);
+	pthread_cond_init(&fs->poked, NULL);
 }
 
 void flights_done(struct flights *fs)
 {
 	for (size_t i = 0; i < FLIGHT_BUCKETS; i++)
 		assert(!fs->bucket[i]);
+	pthread_cond_destroy(&fs->poked);
 	pthread_mutex_destroy(&fs->lock);
 }
 
@@ -52,30 +54,76 @@ static struct flight *flight_new(
 	return f;
 }
 
-int flight_join(struct flights *fs, const struct object *obj, uint32_t number, uint64_t off,
-	uint32_t len, struct piece *piece, struct flight **ret_new)
+/* Locked. */
+static struct flight *add_flight(
+	struct flights *fs, const struct object *obj, uint32_t number, uint64_t off, uint32_t len)
 {
-	struct flight *made = NULL, *f;
+	struct flight **head = bucket_of(fs, obj, number), *f = flight_new(obj, number, off, len);
 
-	HOLD(&fs->lock);
-	if (fs->closing)
-		return -ESHUTDOWN;
-	f = find_flight(fs, obj, number);
-	if (!f) {
-		struct flight **head = bucket_of(fs, obj, number);
-
-		f = made = flight_new(obj, number, off, len);
-		if (!f)
-			return -ENOMEM;
+	if (f) {
 		f->next = *head;
 		*head = f;
 	}
+	return f;
+}
+
+static bool piece_ready(const struct flight *f, const struct piece *p)
+{
+	return p->off + p->len <= f->off + f->filled;
+}
+
+/* Locked. */
+static bool claim(struct flight *f)
+{
+	if (f->claimed)
+		return false;
+	f->claimed = true;
+	f->uses++;
+	return true;
+}
+
+int flight_join(struct flights *fs, const struct object *obj, uint32_t number, uint64_t off,
+	uint32_t len, struct piece *piece, bool fill, struct flight **ret)
+{
+	HOLD(&fs->lock);
+	if (fs->closing)
+		return -ESHUTDOWN;
+	struct flight *f = find_flight(fs, obj, number);
+	bool made = !f;
+
+	if (made && !(f = add_flight(fs, obj, number, off, len)))
+		return -ENOMEM;
 	assert(piece->off >= f->off && piece->off + piece->len <= f->off + f->len);
 	piece->flight = f;
+	piece->late = f->data && piece_ready(f, piece);
 	piece->next = f->waiting;
 	f->waiting = piece;
-	*ret_new = made;
+	if (made && !fill)
+		f->uses++;
+	*ret = (fill ? claim(f) : made) ? f : NULL;
 	return 0;
+}
+
+bool flight_claim(struct flights *fs, struct flight *f)
+{
+	HOLD(&fs->lock);
+	return claim(f);
+}
+
+/* Ends a use. */
+static void flight_put(struct flights *fs, struct flight *f)
+{
+	pthread_mutex_lock(&fs->lock);
+	bool last = !--f->uses;
+
+	pthread_mutex_unlock(&fs->lock);
+	if (last)
+		free(f);
+}
+
+void flight_unqueue(struct flights *fs, struct flight *f)
+{
+	flight_put(fs, f);
 }
 
 bool flight_leave(struct flights *fs, struct piece *piece)
@@ -104,7 +152,7 @@ static struct piece *take_ready(struct flight *f, bool all)
 	struct piece *ready = NULL, **link = &f->waiting, *p;
 
 	while ((p = *link)) {
-		if (!all && p->off + p->len > f->off + f->filled) {
+		if (!all && !piece_ready(f, p)) {
 			link = &p->next;
 			continue;
 		}
@@ -148,9 +196,38 @@ void flight_end(struct flights *fs, struct flight *f, int status)
 	while (*link != f)
 		link = &(*link)->next;
 	*link = f->next;
+	while (f->poking) /* as long as a reply takes */
+		pthread_cond_wait(&fs->poked, &fs->lock);
 	pthread_mutex_unlock(&fs->lock);
 	answer(f, ready, status);
-	free(f);
+	flight_put(fs, f);
+}
+
+/* A flight with pieces that can be answered, now also used by the caller. Locked. */
+static struct flight *find_late(struct flights *fs, struct piece **ret_ready)
+{
+	for (size_t i = 0; i < FLIGHT_BUCKETS; i++)
+		for (struct flight *f = fs->bucket[i]; f; f = f->next)
+			if (f->data && (*ret_ready = take_ready(f, false)))
+				return f;
+	return NULL;
+}
+
+void flights_poke(struct flights *fs)
+{
+	struct piece *ready;
+	struct flight *f;
+
+	pthread_mutex_lock(&fs->lock);
+	while ((f = find_late(fs, &ready))) {
+		f->poking++;
+		pthread_mutex_unlock(&fs->lock);
+		answer(f, ready, 0);
+		pthread_mutex_lock(&fs->lock);
+		f->poking--;
+		pthread_cond_broadcast(&fs->poked);
+	}
+	pthread_mutex_unlock(&fs->lock);
 }
 
 void flights_shutdown(struct flights *fs)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* flight - single flight: one block on its way from below, and the reads that wait for it.
  *
- * The first read that misses a block makes a flight; its maker sees to it that some thread fills
- * it. Later ones join. No thread waits: a read leaves a piece, and the filling thread calls
- * piece->arrived as soon as the piece's range is there, which is before the whole block is.
+ * The first read that misses a block makes a flight; its maker queues it for some thread to fill.
+ * Later ones join. No thread waits: a read leaves a piece, and the filling thread calls
+ * piece->arrived as soon as the piece's range is there, which is before the whole block is. Who
+ * fills is settled by a claim, so that a caller that has to wait anyway fills a flight itself
+ * which is still queued: threads of the pool never wait for a turn in the pool.
  *
  *      join ──> parked ──> arrived(0, bytes) | arrived(-errno, NULL)     on the filling thread
  *                  └─────> leave                                         it is not called then
@@ -28,6 +30,7 @@ struct piece {
 	size_t len;
 	struct piece *next;    /* below: private */
 	struct flight *flight; /* NULL: not parked */
+	bool late;             /* set by join: its range is there already; see flights_poke() */
 };
 
 struct flight {
@@ -36,11 +39,15 @@ struct flight {
 	uint64_t off;      /* of the block */
 	uint32_t number, len, filled;
 	const char *data; /* where the block lands; NULL until filling begins */
+	int poking;       /* threads in flights_poke() that use data */
+	int uses;         /* by the queue, and by who claimed it */
+	bool claimed;
 	struct piece *waiting;
 };
 
 struct flights {
 	pthread_mutex_t lock; /* all below, and every flight */
+	pthread_cond_t poked;
 	struct flight *bucket[FLIGHT_BUCKETS];
 	bool closing;
 };
@@ -48,17 +55,27 @@ struct flights {
 void flights_init(struct flights *fs);
 void flights_done(struct flights *fs);
 
-/* Parks piece on the flight of block number of obj, [off, off+len). *ret_new: the flight if it was
- * made now, which the caller owes flight_end(); else NULL. -ENOMEM, -ESHUTDOWN. */
+/* Parks piece on the flight of block number of obj, [off, off+len). fill: the caller can fill it
+ * now, and has to if *ret is not NULL (it is claimed for it). Else *ret is the flight if it was
+ * made now, for the caller to queue. -ENOMEM, -ESHUTDOWN. */
 int flight_join(struct flights *fs, const struct object *obj, uint32_t number, uint64_t off,
-	uint32_t len, struct piece *piece, struct flight **ret_new);
+	uint32_t len, struct piece *piece, bool fill, struct flight **ret);
 bool flight_leave(struct flights *fs, struct piece *piece);
 
+/* A queued flight whose turn has come. True: the caller fills it; false: another does or did. Either
+ * way flight_unqueue() ends the queue's use of it. */
+bool flight_claim(struct flights *fs, struct flight *f);
+void flight_unqueue(struct flights *fs, struct flight *f);
+
 /* The filling thread: bytes will land at data; the first `filled` are there (answers who can be
- * answered; -ESHUTDOWN: give up); it is over (answers all, forgets the flight). */
+ * answered; -ESHUTDOWN: give up); it is over (answers all, ends the claim). */
 void flight_begin(struct flights *fs, struct flight *f, const void *data);
 int flight_advance(struct flights *fs, struct flight *f, uint32_t filled);
 void flight_end(struct flights *fs, struct flight *f, int status);
+
+/* Answers every piece that joined when its range was there already, without waiting for the next
+ * bytes of its flight, which may be long in coming. */
+void flights_poke(struct flights *fs);
 
 /* No new flights; those under way end with -ESHUTDOWN at their next advance. */
 void flights_shutdown(struct flights *fs);

@@ -188,7 +188,11 @@ static void run_fill(void *arg)
 {
 	struct fill *fill = arg;
 
-	mem_fill(fill->mem, fill->flight);
+	struct flights *fs = mem_flights(fill->mem);
+
+	if (flight_claim(fs, fill->flight))
+		mem_fill(fill->mem, fill->flight);
+	flight_unqueue(fs, fill->flight);
 	free(fill);
 }
 
@@ -214,23 +218,43 @@ static int refuse(struct wait *w, int status)
 	return claim(w) ? status : 0;
 }
 
+/* done() must not run on the thread that parks, so the timekeeper answers what is there already. */
+static void wake_for_late(struct waits *ws)
+{
+	HOLD(&ws->lock);
+	ws->late = true;
+	pthread_cond_signal(&ws->due);
+}
+
+/* A flight that could not be queued; it may be claimed by now. */
+static void end_unqueued(struct waits *ws, struct flight *f, int status)
+{
+	struct flights *fs = mem_flights(ws->mem);
+
+	if (flight_claim(fs, f))
+		flight_end(fs, f, status);
+	flight_unqueue(fs, f);
+}
+
 static int join_flights(struct waits *ws, const struct object *obj, struct wait *w)
 {
 	for (int i = 0; i < w->pieces; i++) {
 		struct flight *made = NULL;
-		int r = mem_join(ws->mem, obj, &w->part[i].piece, &made);
+		int r = mem_join(ws->mem, obj, &w->part[i].piece, false, &made);
 		bool joined = !r;
 
 		if (made)
 			r = start_fill(ws, made);
 		if (!r) {
 			counter_add(ws->mem->counters, LAYER_reads, 1);
+			if (w->part[i].piece.late)
+				wake_for_late(ws);
 			continue;
 		}
 		int refused = refuse(w, r);
 
 		if (made)
-			flight_end(mem_flights(ws->mem), made, r);
+			end_unqueued(ws, made, r);
 		wait_put(w, w->pieces - i - joined);
 		return refused;
 	}
@@ -312,7 +336,28 @@ void waits_cancel(struct waits *ws, struct parked *p)
 	answer_early(ws, is_parked, p, -EINTR);
 }
 
-/* The timekeeper: one thread that answers what is past its deadline. */
+/* When the next deadline is. Locked. */
+static int64_t first_deadline(const struct waits *ws)
+{
+	int64_t first_ns = INT64_MAX;
+
+	for (struct wait *w = ws->first; w; w = w->next)
+		if (w->parked->deadline_ns < first_ns)
+			first_ns = w->parked->deadline_ns;
+	return first_ns;
+}
+
+static void sleep_until_due(struct waits *ws)
+{
+	struct timespec t = {ws->wake_ns / NSEC_PER_SEC, ws->wake_ns % NSEC_PER_SEC};
+
+	if (ws->wake_ns == INT64_MAX)
+		pthread_cond_wait(&ws->due, &ws->lock);
+	else
+		pthread_cond_clockwait(&ws->due, &ws->lock, CLOCK_MONOTONIC, &t);
+}
+
+/* The timekeeper: one thread that answers what is past its deadline, and what came late. */
 static void *keep_time(void *arg)
 {
 	struct waits *ws = arg;
@@ -320,23 +365,20 @@ static void *keep_time(void *arg)
 	pthread_mutex_lock(&ws->lock);
 	while (!ws->closing) {
 		int64_t now = clock_now_ns();
+		bool late = ws->late;
 
-		ws->wake_ns = INT64_MAX;
-		for (struct wait *w = ws->first; w; w = w->next)
-			if (w->parked->deadline_ns < ws->wake_ns)
-				ws->wake_ns = w->parked->deadline_ns;
-		if (ws->wake_ns <= now) {
-			pthread_mutex_unlock(&ws->lock);
-			answer_early(ws, is_due, &now, -ETIMEDOUT);
-			pthread_mutex_lock(&ws->lock);
-		} else if (ws->wake_ns == INT64_MAX) {
-			pthread_cond_wait(&ws->due, &ws->lock);
-		} else {
-			struct timespec t = {
-				ws->wake_ns / NSEC_PER_SEC, ws->wake_ns % NSEC_PER_SEC};
-
-			pthread_cond_clockwait(&ws->due, &ws->lock, CLOCK_MONOTONIC, &t);
+		ws->late = false;
+		ws->wake_ns = first_deadline(ws);
+		if (!late && ws->wake_ns > now) {
+			sleep_until_due(ws);
+			continue;
 		}
+		pthread_mutex_unlock(&ws->lock);
+		if (late)
+			flights_poke(mem_flights(ws->mem));
+		while (answer_early(ws, is_due, &now, -ETIMEDOUT))
+			;
+		pthread_mutex_lock(&ws->lock);
 	}
 	pthread_mutex_unlock(&ws->lock);
 	return NULL;

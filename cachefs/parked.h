@@ -19,6 +19,7 @@ struct waits {
 	pthread_cond_t due;
 	struct wait *first;
 	int64_t wake_ns; /* when the timekeeper looks next */
+	bool late;       /* pieces wait for flights_poke(), which the timekeeper calls */
 	bool closing;
 };
 

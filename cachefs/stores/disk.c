@@ -214,11 +214,11 @@ static int fill(struct disk *d, const struct object *obj, uint64_t off, const st
 		return r;
 	r = write_block(d, b, ext->mem);
 	if (r < 0) {
+		files_punch(&d->files, &d->cache, b);
+		cache_abort(&d->cache, b);
 		counter_add(d->base.counters, LAYER_errors, 1);
 		counter_add(d->base.counters, LAYER_bypasses, 1);
 		log_warn("%s: %s; the block is not kept", d->path, strerror(-r));
-		files_punch(&d->files, &d->cache, b);
-		cache_abort(&d->cache, b);
 	} else {
 		memcpy(block_crcs(b), ext->crc,
 			(b->len + CHUNK_SIZE - 1) / CHUNK_SIZE * sizeof(uint32_t));

@@ -120,12 +120,29 @@ static int place_packed(struct disk_files *fs, struct block *b)
 	return segment_at(fs, id) ? place_in(fs, id, b) : -ENOSPC;
 }
 
+/* While the index is replayed a file may lose its last block and get another: takes it back from
+ * the dead. */
+static struct disk_file *revive(struct disk_files *fs, uint32_t id, bool packed)
+{
+	struct disk_file **link = &fs->dead, *f;
+
+	while ((f = *link) && (f->id != id || f->packed != packed))
+		link = &f->next;
+	if (!f)
+		return NULL;
+	*link = f->next;
+	f->dead = false;
+	return f;
+}
+
 static int place_packed_at(struct disk_files *fs, struct block *b)
 {
 	struct disk_file *f = segment_at(fs, where_id(b->where));
 
 	if (!f || (b->where & WHERE_OBJECT))
 		return -EINVAL;
+	if (f->dead)
+		revive(fs, f->id, true);
 	return space_take(&f->space, (b->where & UINT32_MAX) * SPACE_ALIGN, space_round(b->len));
 }
 
@@ -136,14 +153,15 @@ static int place_object(struct disk_files *fs, struct block *b, bool known)
 
 	if (known && (!(b->where & WHERE_OBJECT) || (f && f->id != id)))
 		return -EINVAL;
-	if (!f) {
+	if (!f && known)
+		f = revive(fs, id, false);
+	if (!f)
 		f = file_new(id, false);
-		if (!f)
-			return -ENOMEM;
-		if (id >= fs->next_object)
-			fs->next_object = id + 1;
-		b->file->tier = f;
-	}
+	if (!f)
+		return -ENOMEM;
+	if (id >= fs->next_object)
+		fs->next_object = id + 1;
+	b->file->tier = f;
 	b->where = where_of(f, b->number);
 	return 0;
 }

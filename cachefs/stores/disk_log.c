@@ -17,7 +17,7 @@
 
 #define LOG_NAME "index"
 #define LOG_TEMP "index.tmp"
-#define SLACK_BYTES (1 << 20)   /* out-of-date bytes not worth a compaction */
+#define SLACK_BYTES (256 << 10) /* out-of-date bytes not worth a compaction */
 #define SLOTS_AT_ONCE 1024      /* copied in one hold of the cache's lock */
 #define BATCH_BYTES (256 << 10) /* written at once */
 
@@ -40,27 +40,22 @@ static struct index_record record_of(struct block *b, enum index_type type)
 	};
 }
 
-/* Appends in one write, so that records of threads do not mix. Locked. A log that cannot be
- * written costs only the restart: later records would contradict it, so it is given up. */
+/* A record that cannot be written costs no more than its block after a restart: without its PUT it
+ * is not found, and without its GONE the CRCs tell. The next one goes to the same place. Locked. */
 static void append(struct disk_log *log, const struct index_record *r)
 {
 	size_t len = index_record_size(r);
 	AUTO(free) char *buf = malloc(len);
 
-	if (log->fd < 0)
+	if (!buf)
 		return;
-	if (buf)
-		index_record_put(r, buf);
-	if (buf && !file_pwrite_all(log->fd, buf, len, (off_t)log->bytes)) {
+	index_record_put(r, buf);
+	int e = file_pwrite_all(log->fd, buf, len, (off_t)log->bytes);
+
+	if (e < 0)
+		log_warn("disk tier: the index cannot be written: %s", strerror(-e));
+	else
 		log->bytes += len;
-		return;
-	}
-	log_warn(
-		"disk tier: the index cannot be written; what is kept from now on is not found after a "
-		"restart");
-	close(log->fd);
-	log->fd = -1;
-	unlinkat(log->dir, LOG_NAME, 0);
 }
 
 void disk_log_put(struct disk_log *log, struct cache *c, struct block *b)
@@ -182,7 +177,7 @@ static int rewrite(struct disk_log *log, struct cache *c)
 void disk_log_compact(struct disk_log *log, struct cache *c)
 {
 	HOLD(&log->lock);
-	if (log->fd < 0 || log->bytes < 2 * log->compacted_bytes + SLACK_BYTES)
+	if (log->bytes < 2 * log->compacted_bytes + SLACK_BYTES)
 		return;
 	if (rewrite(log, c) < 0)
 		log->compacted_bytes = log->bytes; /* no room: try again when it has doubled */

@@ -11,7 +11,7 @@
 struct disk_log {
 	int dir;
 	pthread_mutex_t lock; /* all below, and block.logged */
-	int fd;               /* -1: cannot be written, restarts forget */
+	int fd;
 	uint64_t bytes, compacted_bytes;
 };
 

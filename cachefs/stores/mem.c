@@ -377,16 +377,16 @@ size_t mem_block_left(struct store *st, const struct object *obj, uint64_t off)
 	return block_len(c, obj, number) - (size_t)(off - (uint64_t)number * c->block_size);
 }
 
-int mem_join(
-	struct store *st, const struct object *obj, struct piece *piece, struct flight **ret_new)
+int mem_join(struct store *st, const struct object *obj, struct piece *piece, bool fill,
+	struct flight **ret)
 {
 	struct mem *m = container_of(st, struct mem, base);
 	uint32_t number = block_number(&m->cache, piece->off);
 
 	int r = flight_join(&m->flights, obj, number, (uint64_t)number * m->cache.block_size,
-		block_len(&m->cache, obj, number), piece, ret_new);
+		block_len(&m->cache, obj, number), piece, fill, ret);
 
-	if (!r && !*ret_new)
+	if (!r && !*ret)
 		counter_add(st->counters, LAYER_joined, 1);
 	return r;
 }
@@ -430,20 +430,23 @@ static int sync_wait(struct mem *m, struct sync_read *s)
 	return s->status;
 }
 
-/* Reads [off, off+len), which lies in one block, by the block's flight; fills it if it is new. */
+/* Reads [off, off+len), which lies in one block, by the block's flight; fills it
+ * if nobody does yet. */
 static int fetch_by_flight(
 	struct mem *m, const struct object *obj, uint64_t off, size_t len, char *buf)
 {
 	struct sync_read s = {
 		.piece = {.arrived = sync_arrived, .off = off, .len = len}, .buf = buf};
-	struct flight *made;
+	struct flight *f;
 
 	pthread_mutex_init(&s.lock, NULL);
 	pthread_cond_init(&s.changed, NULL);
-	int r = mem_join(&m->base, obj, &s.piece, &made);
+	int r = mem_join(&m->base, obj, &s.piece, true, &f);
 
-	if (!r && made)
-		mem_fill(&m->base, made);
+	if (!r && f)
+		mem_fill(&m->base, f);
+	else if (!r && s.piece.late)
+		flights_poke(&m->flights);
 	if (!r)
 		r = sync_wait(m, &s);
 	pthread_cond_destroy(&s.changed);

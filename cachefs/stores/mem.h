@@ -10,13 +10,13 @@ extern const struct store_ops mem_ops;
 struct flights *mem_flights(struct store *st);
 
 /* Parks piece on the flight of its block; see flight_join(). */
-int mem_join(
-	struct store *st, const struct object *obj, struct piece *piece, struct flight **ret_new);
+int mem_join(struct store *st, const struct object *obj, struct piece *piece, bool fill,
+	struct flight **ret);
 
 /* Bytes from off to the end of its block. */
 size_t mem_block_left(struct store *st, const struct object *obj, uint64_t off);
 
-/* Fetches the block of f from below, answers its pieces as their bytes come, offers it to the
+/* Fetches the block of f, which the caller claimed, from below, answers its pieces as their bytes come, offers it to the
  * tiers below, and ends the flight. May wait. */
 void mem_fill(struct store *st, struct flight *f);
 

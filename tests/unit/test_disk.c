@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -322,6 +324,68 @@ static void test_unwritable_tier_is_gone_round(void **state)
 	close_last(&f);
 }
 
+static uint64_t small(int file)
+{
+	return 200 + (uint64_t)file % 3000;
+}
+
+static void test_index_is_compacted(void **state)
+{
+	struct fixture f = {.dir = "/tmp/disk-XXXXXX"};
+	char path[128], name[32], settings[256];
+	struct object obj;
+	struct stat st;
+	off_t largest = 0;
+
+	assert_non_null(mkdtemp(f.dir));
+	snprintf(settings, sizeof(settings),
+		"cache.stack=disk mem.capacity=0 cache.fill=sync disk.path=%s disk.capacity=256K",
+		f.dir);
+	f.cfg = test_config(settings);
+	f.origin = null_origin_new(4000, 10, small);
+	f.stack = test_stack(f.cfg, f.origin);
+	tier_path(&f, "index", path);
+	for (int i = 0; i < 12000; i++) {
+		null_origin_object(f.origin, i % 4000, name, &obj);
+		assert_int_equal(stack_warm(f.stack, &obj), 0);
+		if (i % 100 == 0 && !stat(path, &st) && st.st_size > largest)
+			largest = st.st_size;
+	}
+	assert_in_range(largest, 256 << 10, 300 << 10); /* 24,000 records are 2 MB */
+	close_stack(&f);
+	f.cfg = test_config(settings);
+	f.origin = null_origin_new(4000, 10, small);
+	f.stack = test_stack(f.cfg, f.origin);
+	assert_int_equal(test_counter(f.stack, "disk", "blocks"), 64);
+	null_origin_object(f.origin, 3999, name, &obj);
+	assert_true(test_held(f.stack, &obj, 0, (size_t)obj.size));
+	close_last(&f);
+}
+
+/* A real full disk: a tmpfs of 2 MiB, where that is allowed. */
+static void test_full_disk_is_gone_round(void **state)
+{
+	struct fixture f = {.dir = "/tmp/disk-XXXXXX", .settings = ""};
+
+	assert_non_null(mkdtemp(f.dir));
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("tmpfs", f.dir, "tmpfs", 0, "size=2M") < 0) {
+		rmdir(f.dir);
+		skip();
+	}
+	open_again(&f);
+	for (int round = 0; round < 2; round++)
+		read_all(&f);
+	assert_true(test_counter(f.stack, "disk", "bypasses") > 0);
+	assert_true(count_held(&f) > 0);
+	close_stack(&f);
+	open_again(&f);
+	count_held(&f); /* what is found is right */
+	close_stack(&f);
+	umount(f.dir);
+	rmdir(f.dir);
+}
+
 static void test_page_cache_drop_gives_the_same_bytes(void **state)
 {
 	struct fixture f;
@@ -384,6 +448,8 @@ int main(void)
 		cmocka_unit_test(test_second_user_is_refused),
 		cmocka_unit_test(test_folder_is_private),
 		cmocka_unit_test(test_unwritable_tier_is_gone_round),
+		cmocka_unit_test(test_index_is_compacted),
+		cmocka_unit_test(test_full_disk_is_gone_round),
 		cmocka_unit_test(test_page_cache_drop_gives_the_same_bytes),
 		cmocka_unit_test(test_killed_at_any_time_gives_no_wrong_byte),
 	};

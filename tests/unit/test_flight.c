@@ -76,6 +76,27 @@ static void test_answered_before_the_block_is_complete(void **state)
 	close_fixture(&f);
 }
 
+static void test_late_reader_of_what_has_arrived(void **state)
+{
+	struct test_read late, last;
+	struct fixture f;
+	char buf[100];
+
+	open_fixture(&f, "cache.stack=mem cache.block_size=1M");
+	null_origin_gate(f.origin, 256 << 10);
+	test_read_start(&last, f.stack, &f.obj, (1 << 20) - 10, 10, LONG_NS);
+	null_origin_await(f.origin, 1);
+	test_read_start(&late, f.stack, &f.obj, 100000, 100000, LONG_NS);
+	assert_int_equal(test_read_wait(&late), 0);
+	assert_true(null_origin_right(&f.obj, 100000, late.buf, 100000));
+	assert_int_equal(store_read(stack_top(f.stack), &f.obj, 5, buf, 100), 0);
+	null_origin_gate(f.origin, UINT64_MAX);
+	assert_int_equal(test_read_wait(&last), 0);
+	test_read_free(&late);
+	test_read_free(&last);
+	close_fixture(&f);
+}
+
 static void test_read_over_many_blocks(void **state)
 {
 	struct fixture f;
@@ -168,17 +189,56 @@ static void test_old_version_is_stale(void **state)
 	close_fixture(&f);
 }
 
+struct occupant {
+	pthread_mutex_t lock;
+	bool started;
+};
+
+static void occupy(void *arg)
+{
+	struct occupant *o = arg;
+
+	__atomic_store_n(&o->started, true, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&o->lock);
+	pthread_mutex_unlock(&o->lock);
+}
+
+/* The only pool thread is busy; who may wait fills the queued flight, and its reader is served. */
+static void test_queued_flight_is_filled_by_who_waits(void **state)
+{
+	struct occupant o = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct test_read t;
+	struct fixture f;
+	char buf[100];
+
+	open_fixture(&f, "cache.stack=mem http.streams=1 http.timeout=1s");
+	pthread_mutex_lock(&o.lock);
+	assert_int_equal(stack_submit(f.stack, occupy, &o), 0);
+	while (!__atomic_load_n(&o.started, __ATOMIC_ACQUIRE))
+		usleep(100);
+	test_read_start(&t, f.stack, &f.obj, 5000, 100, LONG_NS);
+	assert_int_equal(store_read(stack_top(f.stack), &f.obj, 0, buf, 100), 0);
+	assert_int_equal(test_read_wait(&t), 0);
+	assert_true(null_origin_right(&f.obj, 5000, t.buf, 100));
+	assert_int_equal(f.origin->fetches, 1);
+	pthread_mutex_unlock(&o.lock);
+	test_read_free(&t);
+	close_fixture(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many_readers_one_request),
 		cmocka_unit_test(test_answered_before_the_block_is_complete),
+		cmocka_unit_test(test_late_reader_of_what_has_arrived),
 		cmocka_unit_test(test_read_over_many_blocks),
 		cmocka_unit_test(test_deadline_answers),
 		cmocka_unit_test(test_cancel_answers_once),
 		cmocka_unit_test(test_close_answers_what_is_parked),
 		cmocka_unit_test(test_failed_fetch_fails_its_readers),
 		cmocka_unit_test(test_old_version_is_stale),
+		cmocka_unit_test(test_queued_flight_is_filled_by_who_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
