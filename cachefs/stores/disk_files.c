@@ -153,15 +153,14 @@ static int place_object(struct disk_files *fs, struct block *b, bool known)
 
 	if (known && (!(b->where & WHERE_OBJECT) || (f && f->id != id)))
 		return -EINVAL;
-	if (!f && known)
-		f = revive(fs, id, false);
-	if (!f)
-		f = file_new(id, false);
-	if (!f)
-		return -ENOMEM;
-	if (id >= fs->next_object)
-		fs->next_object = id + 1;
-	b->file->tier = f;
+	if (!f) {
+		f = known ? revive(fs, id, false) : NULL;
+		if (!f && !(f = file_new(id, false)))
+			return -ENOMEM;
+		if (id >= fs->next_object)
+			fs->next_object = id + 1;
+		b->file->tier = f; /* once: readers of other blocks look at it without the lock */
+	}
 	b->where = where_of(f, b->number);
 	return 0;
 }
