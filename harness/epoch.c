@@ -20,8 +20,6 @@ struct course {
 	struct pacer pacer;
 	pthread_t pacer_thread;
 	bool pacer_started;
-	int number;
-	int64_t until_ns;
 	bool interrupted;
 };
 
@@ -74,7 +72,7 @@ static void show_progress(struct course *c)
 	uint32_t steps = atomic_load(&c->pacer.steps_ended);
 	double span = (double)atomic_load(&c->pacer.live_span_ns) / NSEC_PER_SEC;
 	double busy = steps * (double)c->pacer.period_ns / NSEC_PER_SEC;
-	struct run_progress now = {.epoch = c->number + 1,
+	struct run_progress now = {.epoch = c->e->number + 1,
 		.epochs = spec->epochs,
 		.step = (int)steps,
 		.steps = spec->steps,
@@ -93,7 +91,7 @@ static void look_after(struct course *c, int64_t now)
 	if (c->spec->stop && *c->spec->stop) {
 		c->interrupted = true;
 		pipeline_stop(c->p);
-	} else if (now >= c->until_ns || atomic_load(&c->p->full_up)) {
+	} else if (now >= c->e->until_ns || atomic_load(&c->p->full_up)) {
 		c->e->ended_early = true;
 		pipeline_stop(c->p);
 	}
@@ -142,7 +140,7 @@ static bool wait_for_workers(struct course *c)
 	}
 }
 
-static void end_threads(struct course *c, bool *ret_stuck)
+static void end_threads(struct course *c)
 {
 	struct pipeline *p = c->p;
 	bool left = wait_for_workers(c);
@@ -156,7 +154,7 @@ static void end_threads(struct course *c, bool *ret_stuck)
 	}
 	if (c->pacer_started)
 		pthread_join(c->pacer_thread, NULL);
-	*ret_stuck = !left;
+	c->e->stuck = !left;
 }
 
 static void collect(struct course *c)
@@ -181,7 +179,6 @@ static int prepare(struct course *c)
 	struct pipeline *p = c->p;
 	size_t n = (size_t)p->gpus;
 
-	memset(c->e, 0, sizeof(*c->e));
 	c->e->pace.wait_ns = calloc(n, sizeof(int64_t));
 	c->e->pace.gpu_steps = calloc(n, sizeof(uint64_t));
 	if (!c->e->pace.wait_ns || !c->e->pace.gpu_steps)
@@ -192,27 +189,25 @@ static int prepare(struct course *c)
 		.period_ns = c->spec->step_ns + c->spec->allreduce_ns,
 		.sync = c->spec->cfg->bench.sync == SYNC_STEP,
 		.pace = &c->e->pace};
-	return pipeline_reset(p, (uint64_t)c->number);
+	return pipeline_reset(p, (uint64_t)c->e->number);
 }
 
-int epoch_run(struct pipeline *p, const struct run_spec *spec, int n, int64_t until_ns,
-	struct epoch *ret, bool *ret_stuck, struct err *err)
+int epoch_run(struct pipeline *p, const struct run_spec *spec, struct epoch *e, struct err *err)
 {
-	struct course c = {.p = p, .spec = spec, .e = ret, .number = n, .until_ns = until_ns};
+	struct course c = {.p = p, .spec = spec, .e = e};
 
-	*ret_stuck = false;
 	if (prepare(&c) < 0)
 		return err_set(err, ENOMEM, "no memory for the order of an epoch");
 	if (start_threads(&c) == 0)
 		watch(&c);
-	end_threads(&c, ret_stuck);
+	end_threads(&c);
 	if (p->status) {
 		pthread_mutex_lock(&p->lock);
 		*err = p->err;
 		pthread_mutex_unlock(&p->lock);
 		return p->status;
 	}
-	if (*ret_stuck)
+	if (e->stuck)
 		return err_set(err, ETIMEDOUT, "readers did not return from the storage; it hangs");
 	if (c.interrupted)
 		return err_set(err, EINTR, "interrupted");

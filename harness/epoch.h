@@ -10,18 +10,19 @@
 #include "harness/pipeline.h"
 
 struct epoch {
+	int number;       /* from 0; set by the caller, as the next */
+	int64_t until_ns; /* end early then; INT64_MAX: never */
+
 	int64_t begin_ns; /* threads started; pace.first_start_ns - begin_ns is the start-up */
 	struct pace pace;
 	struct hist reads;
 	uint64_t bytes, samples, checked, twice, missing;
 	bool ended_early;
+	bool stuck; /* threads are left behind in calls that do not return: pipeline_leave() */
 };
 
-/* Reads epoch number n (from 0). until_ns: end early then, INT64_MAX for never. 0, or -errno with
- * err: -EINTR when spec->stop was set. *ret_stuck: threads are left behind in calls that do not
- * return; the pipeline must then never be freed. */
-int epoch_run(struct pipeline *p, const struct run_spec *spec, int n, int64_t until_ns,
-	struct epoch *ret, bool *ret_stuck, struct err *err);
+/* Reads an epoch. 0, or -errno with err: -EINTR when spec->stop was set. */
+int epoch_run(struct pipeline *p, const struct run_spec *spec, struct epoch *e, struct err *err);
 void epoch_done(struct epoch *e);
 
 #endif

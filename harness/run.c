@@ -27,7 +27,6 @@ struct run {
 	double *origin;       /* [spec->epochs + 1] origin bytes so far, NAN: unknown */
 	double *cached;       /* [spec->epochs] bytes in the page cache after each, NAN: unknown */
 	int n_epochs;
-	bool stuck;
 	int64_t until_ns;
 };
 
@@ -254,7 +253,9 @@ static int run_epochs(struct run *run, struct run_result *ret, struct err *err)
 		int i = run->n_epochs;
 
 		cpu -= clock_cpu_ns();
-		r = epoch_run(run->pipe, spec, i, run->until_ns, &run->epochs[i], &run->stuck, err);
+		run->epochs[i].number = i;
+		run->epochs[i].until_ns = run->until_ns;
+		r = epoch_run(run->pipe, spec, &run->epochs[i], err);
 		cpu += clock_cpu_ns();
 		if (r < 0)
 			return r;
@@ -342,8 +343,12 @@ static int open_run(
 
 static void close_run(struct run *run)
 {
+	bool stuck = false;
+
+	for (int i = 0; run->epochs && i < run->spec->epochs; i++)
+		stuck |= run->epochs[i].stuck;
 	/* Threads stuck in a dead filesystem keep what they may still touch. */
-	if (run->stuck)
+	if (stuck)
 		pipeline_leave(run->pipe);
 	else
 		pipeline_free(run->pipe);
