@@ -483,8 +483,6 @@ void cache_commit(struct cache *c, struct block *b, bool pin)
 	b->unwanted = false;
 	if (b->state == BLOCK_READY)
 		c->policy->ops->insert(c->policy, block_slot(c, b), policy_key(b->file, b->number));
-	counter_add(c->store->counters, LAYER_fills, 1);
-	counter_add(c->store->counters, LAYER_fill_bytes, b->len);
 	pthread_mutex_unlock(&c->lock);
 	if (gone)
 		bury(c, b);

@@ -41,29 +41,22 @@ static struct flight *find_flight(struct flights *fs, const struct object *obj, 
 	return f;
 }
 
-static struct flight *flight_new(
-	const struct object *obj, uint32_t number, uint64_t off, uint32_t len)
+/* Locked. */
+static struct flight *add_flight(struct flights *fs, const struct flight_block *block)
 {
-	size_t name_len = strlen(obj->name) + 1;
-	struct flight *f = malloc(sizeof(*f) + name_len);
+	struct flight **head = bucket_of(fs, block->obj, block->number), *f;
+	size_t name_len = strlen(block->obj->name) + 1;
 
+	f = malloc(sizeof(*f) + name_len);
 	if (!f)
 		return NULL;
-	*f = (struct flight){.obj = *obj, .off = off, .number = number, .len = len};
-	f->obj.name = memcpy(f + 1, obj->name, name_len);
-	return f;
-}
-
-/* Locked. */
-static struct flight *add_flight(
-	struct flights *fs, const struct object *obj, uint32_t number, uint64_t off, uint32_t len)
-{
-	struct flight **head = bucket_of(fs, obj, number), *f = flight_new(obj, number, off, len);
-
-	if (f) {
-		f->next = *head;
-		*head = f;
-	}
+	*f = (struct flight){.obj = *block->obj,
+		.off = block->off,
+		.number = block->number,
+		.len = block->len,
+		.next = *head};
+	f->obj.name = memcpy(f + 1, block->obj->name, name_len);
+	*head = f;
 	return f;
 }
 
@@ -82,16 +75,16 @@ static bool claim(struct flight *f)
 	return true;
 }
 
-int flight_join(struct flights *fs, const struct object *obj, uint32_t number, uint64_t off,
-	uint32_t len, struct piece *piece, bool fill, struct flight **ret)
+int flight_join(struct flights *fs, const struct flight_block *block, struct piece *piece,
+	bool fill, struct flight **ret)
 {
 	HOLD(&fs->lock);
 	if (fs->closing)
 		return -ESHUTDOWN;
-	struct flight *f = find_flight(fs, obj, number);
+	struct flight *f = find_flight(fs, block->obj, block->number);
 	bool made = !f;
 
-	if (made && !(f = add_flight(fs, obj, number, off, len)))
+	if (made && !(f = add_flight(fs, block)))
 		return -ENOMEM;
 	assert(piece->off >= f->off && piece->off + piece->len <= f->off + f->len);
 	piece->flight = f;

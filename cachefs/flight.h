@@ -55,11 +55,18 @@ struct flights {
 void flights_init(struct flights *fs);
 void flights_done(struct flights *fs);
 
-/* Parks piece on the flight of block number of obj, [off, off+len). fill: the caller can fill it
- * now, and has to if *ret is not NULL (it is claimed for it). Else *ret is the flight if it was
- * made now, for the caller to queue. -ENOMEM, -ESHUTDOWN. */
-int flight_join(struct flights *fs, const struct object *obj, uint32_t number, uint64_t off,
-	uint32_t len, struct piece *piece, bool fill, struct flight **ret);
+/* A block to fetch. */
+struct flight_block {
+	const struct object *obj;
+	uint64_t off;
+	uint32_t number, len;
+};
+
+/* Parks piece, which lies in block, on the block's flight. fill: the caller can fill it now, and has
+ * to if *ret is not NULL (it is claimed for it). Else *ret is the flight if it was made now, for
+ * the caller to queue. -ENOMEM, -ESHUTDOWN. */
+int flight_join(struct flights *fs, const struct flight_block *block, struct piece *piece,
+	bool fill, struct flight **ret);
 bool flight_leave(struct flights *fs, struct piece *piece);
 
 /* A queued flight whose turn has come. True: the caller fills it; false: another does or did. Either

@@ -222,6 +222,8 @@ static int fill(struct disk *d, const struct object *obj, uint64_t off, const st
 	} else {
 		memcpy(block_crcs(b), ext->crc,
 			(b->len + CHUNK_SIZE - 1) / CHUNK_SIZE * sizeof(uint32_t));
+		counter_add(d->base.counters, LAYER_fills, 1);
+		counter_add(d->base.counters, LAYER_fill_bytes, b->len);
 		disk_log_put(&d->log, &d->cache, b);
 		cache_commit(&d->cache, b, false);
 	}

@@ -312,6 +312,8 @@ static int fetch_block(struct landing *l)
 			loose_put(m, l->loose);
 		return r;
 	}
+	counter_add(m->base.counters, LAYER_fills, 1);
+	counter_add(m->base.counters, LAYER_fill_bytes, f->len);
 	if (l->block)
 		cache_commit(&m->cache, l->block, true);
 	return 0;
@@ -383,8 +385,11 @@ int mem_join(struct store *st, const struct object *obj, struct piece *piece, bo
 	struct mem *m = container_of(st, struct mem, base);
 	uint32_t number = block_number(&m->cache, piece->off);
 
-	int r = flight_join(&m->flights, obj, number, (uint64_t)number * m->cache.block_size,
-		block_len(&m->cache, obj, number), piece, fill, ret);
+	struct flight_block block = {.obj = obj,
+		.off = (uint64_t)number * m->cache.block_size,
+		.number = number,
+		.len = block_len(&m->cache, obj, number)};
+	int r = flight_join(&m->flights, &block, piece, fill, ret);
 
 	if (!r && !*ret)
 		counter_add(st->counters, LAYER_joined, 1);

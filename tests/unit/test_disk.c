@@ -110,6 +110,7 @@ static void test_blocks_survive_a_restart(void **state)
 	open_again(&f);
 	assert_int_equal(count_held(&f), FILES);
 	assert_int_equal(f.origin->fetches, 0);
+	assert_int_equal(test_counter(f.stack, "disk", "fills"), 0);
 	close_last(&f);
 }
 
