@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "harness/dataset.h"
+#include "harness/deadline.h"
 #include "harness/epoch.h"
 #include "harness/page_cache.h"
 
@@ -168,31 +169,71 @@ static void fill_counts(const struct run *run, struct run_result *ret)
 	ret->queue_end = (int)last->pace.queue_end;
 }
 
-/* Bytes of the data in the page cache, from some of its files; NAN: cannot be seen. */
+/* Counts the pages of some of the data's files, under a deadline. */
+struct page_count {
+	struct deadline_call call; /* first */
+	struct source *src;
+	const struct source_ops *ops;
+	const struct dataset *data;
+	double bytes;
+};
+
+static int count_file(struct page_count *c, uint32_t file)
+{
+	struct source_file f;
+	int64_t in;
+	int r = c->ops->file_open(c->src, c->data->files[file].path, &f);
+
+	if (deadline_passed(&c->call))
+		return -ETIMEDOUT;
+	if (r < 0)
+		return r;
+	in = f.fd >= 0 ? page_cache_resident(f.fd) : -ENOTSUP;
+	c->ops->file_close(c->src, &f);
+	c->bytes += in < 0 ? 0 : (double)in;
+	return in < 0 ? (int)in : 0;
+}
+
+static int count_pages(struct deadline_call *call)
+{
+	struct page_count *c = (struct page_count *)call;
+	uint32_t all = c->data->n_files, n = all < LOOK_AT_FILES ? all : LOOK_AT_FILES;
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < n; i++)
+		r = count_file(c, (uint32_t)((uint64_t)i * all / n));
+	c->bytes *= n ? (double)all / n : 0;
+	return r;
+}
+
+static void page_count_free(struct deadline_call *call)
+{
+	if (!call)
+		return;
+	deadline_destroy(call);
+	free(call);
+}
+
+AUTO_FREE(page_count, struct deadline_call, page_count_free);
+
+/* Bytes of the data in the page cache; NAN: they cannot be seen. */
 static double look_at_page_cache(const struct run *run)
 {
-	const struct dataset *d = run->spec->data;
-	const struct source_ops *ops = run->spec->source;
-	uint32_t n;
-	double sum = 0;
+	const struct run_spec *spec = run->spec;
+	struct page_count *c;
 
-	if (ops->flags & SOURCE_NO_FILES)
+	if (spec->source->flags & SOURCE_NO_FILES)
 		return 0;
-	n = d->n_files < LOOK_AT_FILES ? d->n_files : LOOK_AT_FILES;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t file = (uint32_t)((uint64_t)i * d->n_files / n);
-		struct source_file f;
-		int64_t in;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NAN;
+	AUTO(page_count) struct deadline_call *call = &c->call;
 
-		if (ops->file_open(run->src, d->files[file].path, &f) < 0)
-			return NAN;
-		in = f.fd >= 0 ? page_cache_resident(f.fd) : -ENOTSUP;
-		ops->file_close(run->src, &f);
-		if (in < 0)
-			return NAN;
-		sum += (double)in;
-	}
-	return n ? sum * d->n_files / n : 0;
+	deadline_init(call, count_pages, page_count_free);
+	c->src = run->src;
+	c->ops = spec->source;
+	c->data = spec->data;
+	return deadline_run(&call, spec->cfg->external.timeout) < 0 ? NAN : c->bytes;
 }
 
 /* Sources that model a page cache say themselves what it holds. */

@@ -2,9 +2,8 @@
 /* Lists an existing tree: see dataset_scan() in dataset.h.
  *
  * Walks at most three levels, breadth first, by d_type where the filesystem gives it, so that a
- * class folder costs its readdirs and no stat a file (as ImageFolder lists it). The walk runs in a
- * thread of its own: on a mount that has died the caller gets its answer in time, and the thread
- * stays behind with what it uses. */
+ * class folder costs its readdirs and no stat a file (as ImageFolder lists it). The walk runs under
+ * a deadline (deadline.h), so a mount that has died does not hang the caller. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,18 +14,16 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "harness/dataset.h"
+#include "harness/deadline.h"
 
 #define DEPTH_MAX 3
 #define STAT_PICTURES 64 /* their mean size stands for all */
 
 struct scan {
+	struct deadline_call call; /* first */
 	char *root;
 	uint32_t max_files;
 	int64_t deadline_ns;
-	pthread_mutex_t lock;
-	pthread_cond_t ended;
-	bool done, abandoned; /* guarded by lock */
-	int status;
 	struct dataset d; /* files of the format found first; the other kind is left out */
 	bool decided;
 	uint32_t cap;
@@ -218,8 +215,9 @@ static int make_samples(struct dataset *d)
 	return 0;
 }
 
-static int scan_all(struct scan *s)
+static int scan_all(struct deadline_call *call)
 {
+	struct scan *s = (struct scan *)call;
 	AUTO(close) int root = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int64_t begin = clock_now_ns();
 	int r = root < 0 ? -errno : walk(s, root);
@@ -232,86 +230,43 @@ static int scan_all(struct scan *s)
 	return r ? r : make_samples(&s->d);
 }
 
-static void scan_free(struct scan *s)
+static void scan_free(struct deadline_call *call)
 {
+	struct scan *s = (struct scan *)call;
+
 	if (!s)
 		return;
 	dataset_done(&s->d);
-	pthread_mutex_destroy(&s->lock);
-	pthread_cond_destroy(&s->ended);
+	deadline_destroy(call);
 	free(s->root);
 	free(s);
 }
 
-AUTO_FREE(scan, struct scan, scan_free);
+AUTO_FREE(scan, struct deadline_call, scan_free);
 
-static void *scan_main(void *arg)
-{
-	struct scan *s = arg;
-	int r = scan_all(s);
-	bool abandoned;
-
-	pthread_mutex_lock(&s->lock);
-	s->status = r;
-	s->done = true;
-	abandoned = s->abandoned;
-	pthread_cond_signal(&s->ended);
-	pthread_mutex_unlock(&s->lock);
-	if (abandoned)
-		scan_free(s);
-	return NULL;
-}
-
-static struct scan *scan_new(const char *dir, uint32_t max_files, int64_t timeout_ns)
+static struct deadline_call *scan_new(const char *dir, uint32_t max_files, int64_t timeout_ns)
 {
 	struct scan *s = calloc(1, sizeof(*s));
-	pthread_condattr_t attr;
 
 	if (!s)
 		return NULL;
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->ended, &attr);
-	pthread_condattr_destroy(&attr);
 	s->root = strdup(dir);
+	if (!s->root) {
+		free(s);
+		return NULL;
+	}
 	s->max_files = max_files;
 	s->deadline_ns = clock_now_ns() + timeout_ns;
-	return s;
-}
-
-/* Runs the scan; on a timeout leaves it to its thread and takes *sp away from the caller. */
-static int scan_in_time(struct scan **sp)
-{
-	struct scan *s = *sp;
-	int64_t until = s->deadline_ns + NSEC_PER_SEC / 5; /* it looks at the clock itself */
-	struct timespec ts = {until / NSEC_PER_SEC, until % NSEC_PER_SEC};
-	pthread_t thread;
-	int r = s->root ? pthread_create(&thread, NULL, scan_main, s) : ENOMEM;
-
-	if (r)
-		return -r;
-	pthread_mutex_lock(&s->lock);
-	while (!s->done && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&s->ended, &s->lock, &ts);
-	bool late = s->abandoned = !s->done;
-
-	r = late ? -ETIMEDOUT : s->status;
-	pthread_mutex_unlock(&s->lock);
-	if (late) {
-		pthread_detach(thread);
-		*sp = NULL;
-	} else {
-		pthread_join(thread, NULL);
-	}
-	return r;
+	deadline_init(&s->call, scan_all, scan_free);
+	return &s->call;
 }
 
 int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, struct dataset *ret,
 	struct err *err)
 {
-	AUTO(scan) struct scan *s = scan_new(dir, max_files, timeout_ns);
-	int r = s ? scan_in_time(&s) : -ENOMEM;
+	AUTO(scan) struct deadline_call *call = scan_new(dir, max_files, timeout_ns);
+	/* The scan looks at the clock itself; a moment more for it to say so. */
+	int r = call ? deadline_run(&call, timeout_ns + NSEC_PER_SEC / 5) : -ENOMEM;
 
 	if (r == -ENODATA)
 		return err_set(err, ENODATA,
@@ -326,7 +281,7 @@ int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, struct
 	if (r < 0)
 		return err_set(
 			err, -r, "%s: %s; give a folder that can be read", dir, strerror(-r));
-	*ret = s->d;
-	s->d = (struct dataset){.files = NULL};
+	*ret = ((struct scan *)call)->d;
+	((struct scan *)call)->d = (struct dataset){.files = NULL};
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "harness/dataset.h"
+#include "harness/deadline.h"
 #include "harness/page_cache.h"
 
 /* Filesystems whose data may be cached out of this process's sight, or lie elsewhere. */
@@ -108,19 +109,57 @@ static int64_t evict(int root, const char *path)
 	return page_cache_resident(fd);
 }
 
-static int64_t evict_all(int root, const struct dataset *data)
+/* Evicts files one after another, under a deadline. */
+struct eviction {
+	struct deadline_call call; /* first */
+	int root;                  /* its own */
+	const struct dataset *data;
+	int64_t left;
+};
+
+static int evict_all(struct deadline_call *call)
 {
-	int64_t left = 0, unseen = 0;
+	struct eviction *e = (struct eviction *)call;
+	int r = 0;
 
-	for (uint32_t i = 0; i < data->n_files; i++) {
-		int64_t r = evict(root, data->files[i].path);
+	for (uint32_t i = 0; !deadline_passed(call) && i < e->data->n_files; i++) {
+		int64_t left = evict(e->root, e->data->files[i].path);
 
-		if (r < 0)
-			unseen = r;
+		if (left < 0)
+			r = (int)left;
 		else
-			left += r;
+			e->left += left;
 	}
-	return unseen ? unseen : left;
+	return r;
+}
+
+static void eviction_free(struct deadline_call *call)
+{
+	struct eviction *e = (struct eviction *)call;
+
+	if (!e)
+		return;
+	deadline_destroy(call);
+	close(e->root);
+	free(e);
+}
+
+AUTO_FREE(eviction, struct deadline_call, eviction_free);
+
+/* Bytes that stayed in the page cache, or -errno. */
+static int64_t evict_in_time(int root, const struct dataset *data, int64_t timeout_ns)
+{
+	struct eviction *e = calloc(1, sizeof(*e));
+	AUTO(eviction) struct deadline_call *call = e ? &e->call : NULL;
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	deadline_init(call, evict_all, eviction_free);
+	e->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
+	e->data = data;
+	r = deadline_run(&call, timeout_ns);
+	return r < 0 ? r : e->left;
 }
 
 int files_chill(
@@ -133,7 +172,12 @@ int files_chill(
 		r = drop_host_caches(err);
 	if (r < 0)
 		return r;
-	left = evict_all(fs->root, data);
+	left = evict_in_time(fs->root, data, cfg->external.timeout);
+	if (left == -ETIMEDOUT)
+		return err_set(err, ETIMEDOUT,
+			"%s: its files could not be dropped from the page cache within "
+			"external.timeout; the storage hangs, or raise it",
+			fs->path);
 	if (!fs->local)
 		return err_set(err, ENOTSUP,
 			"%s is not a local filesystem: what it caches itself stays warm", fs->path);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "common/clock.h"
 #include "common/crc32c.h"
 #include "harness/dataset.h"
+#include "harness/deadline.h"
 #include "harness/decode.h"
 #include "harness/order.h"
 #include "harness/tfrecord.h"
@@ -128,6 +130,40 @@ static void test_scan_does_not_wait_for_ever(void **state)
 	rmdir(dir);
 }
 
+static _Atomic bool let_go, freed;
+
+static int block(struct deadline_call *c)
+{
+	while (!atomic_load(&let_go))
+		clock_sleep_until(clock_now_ns() + NSEC_PER_MSEC);
+	return deadline_passed(c) ? -1 : 7;
+}
+
+static void free_call(struct deadline_call *c)
+{
+	deadline_destroy(c);
+	free(c);
+	atomic_store(&freed, true);
+}
+
+static void test_call_that_does_not_return_is_left_behind(void **state)
+{
+	struct deadline_call *c = malloc(sizeof(*c));
+
+	deadline_init(c, block, free_call);
+	assert_int_equal(deadline_run(&c, 20 * NSEC_PER_MSEC), -ETIMEDOUT);
+	assert_null(c);
+	assert_false(atomic_load(&freed));
+	atomic_store(&let_go, true);
+	for (int i = 0; i < 2000 && !atomic_load(&freed); i++)
+		clock_sleep_until(clock_now_ns() + NSEC_PER_MSEC);
+	assert_true(atomic_load(&freed));
+	c = malloc(sizeof(*c));
+	deadline_init(c, block, free_call);
+	assert_int_equal(deadline_run(&c, 10 * NSEC_PER_SEC), 7);
+	free_call(c);
+}
+
 static void test_epochs_differ_and_seeds_repeat(void **state)
 {
 	struct data_sample samples[100] = {{0}};
@@ -214,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_bad_manifests_are_refused_with_their_line),
 		cmocka_unit_test(test_scan_says_what_is_missing),
 		cmocka_unit_test(test_scan_does_not_wait_for_ever),
+		cmocka_unit_test(test_call_that_does_not_return_is_left_behind),
 		cmocka_unit_test(test_epochs_differ_and_seeds_repeat),
 		cmocka_unit_test(test_count_of_samples_tells_twice_and_missing),
 		cmocka_unit_test(test_record_needs_all_its_bytes),

@@ -378,7 +378,7 @@ static void test_too_much_memory_is_refused(void **state)
 
 static int make_sets(void **state)
 {
-	test_data_make(&shards, FORMAT_TFRECORD, 420, 12, 20000);
+	test_data_make(&shards, FORMAT_TFRECORD, 420, 11, 20000); /* so that shards are cut */
 	test_data_make(&pictures, FORMAT_IMAGEFOLDER, 420, 8, 30000);
 	return 0;
 }
