@@ -105,7 +105,7 @@ static int parse_header(struct parser *p, char *line)
 	bool format = false;
 
 	word = strsep(&rest, " ");
-	if (strcmp(word, MAGIC))
+	if (strcmp(word, MAGIC) != 0)
 		return bad(p, "not a manifest of this version (\"" MAGIC "\" expected)");
 	while ((word = strsep(&rest, " "))) {
 		char *value = strchr(word, '=');

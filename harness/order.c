@@ -2,6 +2,7 @@
 /* Shuffles, segments and the count of who was read: see order.h. */
 #include "harness/order.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -139,6 +140,7 @@ int order_plan(struct order *o, const struct dataset *data, int gpus, uint64_t p
 		return -ENOMEM;
 	for (uint32_t i = 0; o->count && i < n; i++)
 		atomic_store_explicit(&o->seen[i], 0, memory_order_relaxed);
+	assert(!by_file || data);
 	if (by_file)
 		return plan_segments(o, data, gpus, per_gpu, seed);
 	free(o->perm);
@@ -175,7 +177,7 @@ void order_check(const struct order *o, const struct dataset *data, uint64_t *re
 	uint64_t n = data ? data->n_samples : 0, most, distinct = 0, twice = 0;
 
 	*ret_twice = *ret_missing = 0;
-	if (!o->count)
+	if (!n || !o->count)
 		return;
 	most = (o->samples + n - 1) / n; /* 1, unless the epoch goes round */
 	for (uint64_t i = 0; i < n; i++) {

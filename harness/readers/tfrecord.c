@@ -60,7 +60,7 @@ static int switch_slab(struct stream *s, size_t need)
 	if (!fresh)
 		return pipeline_fail(s->w->p, ENOMEM, "%s: no memory for a record of %zu bytes",
 			shard_name(s), need);
-	if (rest)
+	if (s->slab && rest)
 		memcpy(fresh->mem + head - rest, s->slab->mem + s->pos, rest);
 	slab_put(s->slab);
 	s->slab = fresh;

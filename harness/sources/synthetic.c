@@ -22,11 +22,11 @@
 
 struct synthetic {
 	struct source base;
-	size_t size;   /* of the pool */
+	_Alignas(64) _Atomic uint64_t sum; /* apart from what readers only read */
+	_Alignas(64) size_t size;          /* of the pool */
 	size_t *jpegs; /* [n_jpegs + 1] starts of pictures in the pool, NULL: noise */
 	size_t n_jpegs;
 	uint8_t *pool;
-	_Alignas(64) _Atomic uint64_t sum;
 };
 
 extern const struct source_ops source_synthetic;

@@ -24,7 +24,8 @@
 #define MEAN 114660
 #define CHUNK 262144
 #define ROUNDS 5
-#define H100 1785.7 /* images/s: batch 400 in 0.224 s */
+#define H100_BATCH 10 /* of 400: so that many fit into memory */
+#define H100 1785.7   /* images/s: batch 400 in 0.224 s */
 
 static struct config *config_with(const char *verify)
 {
@@ -157,7 +158,7 @@ static void synthetic(const struct test_data *t)
 /* AU; *ret_us: CPU microseconds an image. */
 static double emulate(const struct test_data *t, const struct config *cfg, int gpus, double *ret_us)
 {
-	const int batch = 10; /* of 400: so that many fit into memory */
+	const int batch = H100_BATCH;
 	struct run_spec spec = test_run(t, cfg, source_find("external"), gpus, batch);
 	struct run_result res;
 	double au;
@@ -170,6 +171,22 @@ static double emulate(const struct test_data *t, const struct config *cfg, int g
 	*ret_us = res.cpu_harness_s * 1e6 / res.job.images;
 	run_result_done(&res);
 	return au;
+}
+
+/* The bare loop over memory as large as the samples of n GPUs: the bound of what follows. */
+static void bound(const struct test_data *t, int n)
+{
+	size_t size = (size_t)n * 3 * H100_BATCH * MEAN;
+	uint8_t *ring = aligned_alloc(2 << 20, (size + (2 << 20)) & ~(size_t)((2 << 20) - 1));
+	double us[ROUNDS];
+
+	madvise(ring, size, MADV_HUGEPAGE);
+	memset(ring, 1, size);
+	for (int i = 0; i < ROUNDS; i++)
+		us[i] = bare_loop(t, ring, size);
+	printf("bare pread loop into %zu MiB, the samples of %d GPUs: %.2f us, %.1f H100 a core\n",
+		size >> 20, n, median(us), 1e6 / median(us) / (0.9 * H100));
+	free(ring);
 }
 
 static void accelerators(const struct test_data *t, const char *verify)
@@ -206,6 +223,7 @@ int main(int argc, char **argv)
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one); /* one core for all that follows */
 	compare(&t);
+	bound(&t, 40);
 	accelerators(&t, "none");
 	accelerators(&t, "crc");
 	test_data_remove(&t);
