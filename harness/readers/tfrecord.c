@@ -10,6 +10,7 @@
  *                    ^pos             ^end           that goes on in this one, copied
  *
  * Chunks start at multiples of 4 KiB in memory as in the file, which O_DIRECT asks for. */
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -81,6 +82,7 @@ static ssize_t read_chunk(struct stream *s, size_t need)
 		r = switch_slab(s, need);
 	if (r < 0)
 		return r;
+	assert(s->slab);
 	start = clock_now_ns();
 	n = worker_pread(w, &s->f, s->seg.file, s->slab->mem + s->end, CHUNK, s->off);
 	if (n < 0)

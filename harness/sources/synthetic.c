@@ -22,11 +22,11 @@
 
 struct synthetic {
 	struct source base;
-	_Alignas(64) _Atomic uint64_t sum; /* apart from what readers only read */
-	_Alignas(64) size_t size;          /* of the pool */
+	size_t size;   /* of the pool */
 	size_t *jpegs; /* [n_jpegs + 1] starts of pictures in the pool, NULL: noise */
 	size_t n_jpegs;
 	uint8_t *pool;
+	_Atomic uint64_t sum; /* of all that was copied; one addition a sample */
 };
 
 extern const struct source_ops source_synthetic;
@@ -65,12 +65,11 @@ static void fill_with_noise(struct synthetic *s)
 
 static struct source *synthetic_open(const struct source_spec *spec, struct err *err)
 {
-	struct synthetic *s = aligned_alloc(64, sizeof(*s));
+	struct synthetic *s = calloc(1, sizeof(*s));
 	int r = 0;
 
 	if (!s)
 		goto no_memory;
-	memset(s, 0, sizeof(*s));
 	s->base.ops = &source_synthetic;
 	s->base.spec = spec;
 	s->size = pool_size() & ~(size_t)4095;
