@@ -1,1 +1,11 @@
 # Tests of common/.
+feedrate_test(unit/test_units common)
+feedrate_test(unit/test_knobs common)
+feedrate_test(unit/test_cli common)
+feedrate_test(unit/test_profile common)
+feedrate_test(unit/test_topology common)
+feedrate_test(unit/test_basics common)
+feedrate_test(unit/test_record common)
+feedrate_fuzz(units common)
+feedrate_fuzz(ini common)
+feedrate_fuzz(records common)

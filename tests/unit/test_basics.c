@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The small parts of common: messages, histogram, token bucket, CRC32C, files, log lines. */
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "common/bucket.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/crc32c.h"
+#include "common/hist.h"
+#include "common/log.h"
+
+static void the_nearest_word_is_near(void **state)
+{
+	static const char *const words[] = {"lru", "none", "s3fifo", NULL};
+
+	assert_string_equal(err_nearest("lur", words, 3), "lru");
+	assert_string_equal(err_nearest("s3fif", words, SIZE_MAX), "s3fifo");
+	assert_null(err_nearest("clairvoyant", words, 3));
+}
+
+static void a_prefix_goes_before_the_message(void **state)
+{
+	struct err err = {""};
+
+	assert_int_equal(err_set(&err, EIO, "b %d", 1), -EIO);
+	assert_int_equal(err_prefix(&err, -EIO, "a"), -EIO);
+	assert_string_equal(err.msg, "a: b 1");
+}
+
+/* Test vectors of RFC 3720, appendix B.4. */
+static void crc32c_agrees_with_rfc_3720(void **state)
+{
+	unsigned char zeros[32] = {0}, ones[32], up[32];
+
+	memset(ones, 0xff, sizeof(ones));
+	for (int i = 0; i < 32; i++)
+		up[i] = (unsigned char)i;
+	assert_int_equal(crc32c(0, zeros, 32), 0x8a9136aa);
+	assert_int_equal(crc32c(0, ones, 32), 0x62a8ab43);
+	assert_int_equal(crc32c(0, up, 32), 0x46dd794e);
+	assert_int_equal(crc32c(crc32c(0, up, 11), up + 11, 21), 0x46dd794e);
+}
+
+static int compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void quantiles_are_within_a_bucket(void **state)
+{
+	enum { N = 10000 };
+	static int64_t samples[N];
+	static struct hist h;
+	uint64_t x = 12345;
+
+	for (int i = 0; i < N; i++) {
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		samples[i] = (int64_t)(x >> (30 + (x & 15)));
+		hist_add(&h, samples[i]);
+	}
+	qsort(samples, N, sizeof(samples[0]), compare);
+	for (int q = 1; q < 100; q++) {
+		int64_t exact = samples[N * q / 100 - 1], got = hist_quantile_ns(&h, q / 100.0);
+
+		assert_true(llabs(got - exact) <= exact / 15 + 1);
+	}
+	hist_reset(&h);
+	assert_int_equal(hist_quantile_ns(&h, 0.5), -1);
+}
+
+static void a_bucket_delivers_its_rate(void **state)
+{
+	struct bucket b;
+	int64_t start = clock_now_ns() + 1000, until = start;
+
+	bucket_init(&b, 1e6, 50 * NSEC_PER_MSEC);
+	for (int i = 0; i < 1000; i++)
+		until = bucket_charge(&b, 1000, start); /* all at once */
+	assert_true(llabs(until - start - NSEC_PER_SEC) < NSEC_PER_MSEC);
+	/* Idle for 10 s: credit is the burst and no more. */
+	until = bucket_charge(&b, 100000, start + 10 * NSEC_PER_SEC);
+	assert_int_equal(until, start + 10 * NSEC_PER_SEC + 50 * NSEC_PER_MSEC);
+}
+
+static struct bucket shared;
+static _Atomic int64_t latest;
+
+static void *charge_many(void *arg)
+{
+	for (int i = 0; i < 10000; i++) {
+		int64_t until = bucket_charge(&shared, 1, *(int64_t *)arg), seen = latest;
+
+		while (until > seen && !atomic_compare_exchange_weak(&latest, &seen, until))
+			;
+	}
+	return NULL;
+}
+
+static void threads_share_a_rate(void **state)
+{
+	pthread_t threads[4];
+	int64_t start;
+
+	bucket_init(&shared, 40000, 0);
+	start = shared.paid_until_ns;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, charge_many, &start), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(latest - start, NSEC_PER_SEC);
+}
+
+static void a_full_disk_leaves_nothing_half_written(void **state)
+{
+	char *dir = scratch_make();
+	AUTO(free) char *path = scratch_file(dir, "x", "old");
+	AUTO(free) char *text = NULL;
+	struct err err = {""};
+	size_t len;
+
+	assert_int_equal(file_write_atomic(path, "new", 3, 0644, &err), 0);
+	assert_int_equal(file_read(path, 100, &text, &len), 0);
+	assert_string_equal(text, "new");
+	assert_true(file_write_atomic("/proc/nowhere/x", "new", 3, 0644, &err) < 0);
+	assert_non_null(strstr(err.msg, "cannot write"));
+	AUTO(close) int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(file_pwrite_all(full, "x", 1, 0), -ENOSPC);
+	scratch_remove(dir);
+}
+
+static void reading_is_bounded(void **state)
+{
+	AUTO(free) char *text = NULL;
+	size_t len;
+
+	assert_int_equal(file_read("/dev/zero", 10000, &text, &len), -EFBIG);
+	assert_null(text);
+	assert_int_equal(file_read("/nowhere", 10, &text, &len), -ENOENT);
+}
+
+static void removing_a_tree_follows_no_links(void **state)
+{
+	char *dir = scratch_make(), *outside = scratch_make();
+	AUTO(free) char *kept = scratch_file(outside, "kept", "x");
+	AUTO(free) char *link = NULL, *deep = scratch_file(dir, "a/b/c", "x");
+
+	assert_true(asprintf(&link, "%s/a/link", dir) > 0);
+	assert_int_equal(symlink(outside, link), 0);
+	assert_int_equal(file_remove_tree(dir), 0);
+	assert_int_equal(access(dir, F_OK), -1);
+	assert_int_equal(access(kept, F_OK), 0);
+	free(dir);
+	scratch_remove(outside);
+}
+
+static void a_call_site_logs_ten_lines_a_second(void **state)
+{
+	char *dir = scratch_make();
+	AUTO(free) char *path = NULL, *text = NULL;
+	struct stat st;
+	size_t len;
+	int lines = 0;
+
+	assert_true(asprintf(&path, "%s/log", dir) > 0);
+	assert_int_equal(log_open("test", LOG_INFO, path, NULL), 0);
+	for (int i = 0; i < 100; i++)
+		log_info("line %d", i);
+	log_debug("not this one");
+	log_close();
+	assert_int_equal(file_read(path, 1 << 20, &text, &len), 0);
+	for (char *p = text; (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_int_equal(lines, 10);
+	assert_non_null(strstr(text, " test info line 0\n"));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	scratch_remove(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_nearest_word_is_near),
+		cmocka_unit_test(a_prefix_goes_before_the_message),
+		cmocka_unit_test(crc32c_agrees_with_rfc_3720),
+		cmocka_unit_test(quantiles_are_within_a_bucket),
+		cmocka_unit_test(a_bucket_delivers_its_rate),
+		cmocka_unit_test(threads_share_a_rate),
+		cmocka_unit_test(a_full_disk_leaves_nothing_half_written),
+		cmocka_unit_test(reading_is_bounded),
+		cmocka_unit_test(removing_a_tree_follows_no_links),
+		cmocka_unit_test(a_call_site_logs_ten_lines_a_second),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

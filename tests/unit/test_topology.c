@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CPU and memory limits from fixtures of cgroup v1 and v2: the smallest on the whole path wins. */
+#include "tests/unit/test.h"
+
+#include "common/cleanup.h"
+#include "common/topology.h"
+
+static char *root;
+
+static int make_root(void **state)
+{
+	root = scratch_make();
+	free(scratch_file(root, "proc/meminfo", "MemTotal:       16777216 kB\n"));
+	return 0;
+}
+
+static int remove_root(void **state)
+{
+	scratch_remove(root);
+	return 0;
+}
+
+static void put(const char *name, const char *text)
+{
+	free(scratch_file(root, name, text));
+}
+
+static void no_quota_means_affinity(void **state)
+{
+	struct topology t;
+
+	put("proc/self/cgroup", "0::/\n");
+	assert_int_equal(topology_read(root, &t, NULL), 0);
+	assert_true(t.quota <= 0);
+	assert_true(t.allowed >= 1);
+	assert_int_equal(topology_cpus(&t, CPU_AUTO), t.allowed);
+	assert_int_equal(t.memory_limit, 16777216LL * 1024);
+}
+
+static void v2_parents_limit_their_children(void **state)
+{
+	struct topology t;
+
+	put("proc/self/cgroup", "0::/a/b/c\n");
+	put("sys/fs/cgroup/a/b/c/cpu.max", "max 100000\n");
+	put("sys/fs/cgroup/a/b/cpu.max", "150000 100000\n");
+	put("sys/fs/cgroup/a/cpu.max", "400000 100000\n");
+	put("sys/fs/cgroup/a/b/c/memory.max", "max\n");
+	put("sys/fs/cgroup/a/memory.max", "1073741824\n");
+	assert_int_equal(topology_read(root, &t, NULL), 0);
+	assert_true(t.quota > 1.49 && t.quota < 1.51);
+	assert_non_null(strstr(t.why, "cgroup /a/b allows 1.5"));
+	assert_int_equal(t.memory_limit, 1073741824);
+	t.allowed = 8;
+	assert_int_equal(topology_cpus(&t, CPU_FLOOR), 1);
+	assert_int_equal(topology_cpus(&t, CPU_CEIL), 2);
+}
+
+static void v1_quota_and_memory(void **state)
+{
+	struct topology t;
+
+	put("proc/self/cgroup", "4:cpu,cpuacct:/docker/x\n9:memory:/docker/x\n0::/none\n");
+	put("sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us", "50000\n");
+	put("sys/fs/cgroup/cpu/docker/x/cpu.cfs_period_us", "100000\n");
+	put("sys/fs/cgroup/cpu/docker/cpu.cfs_quota_us", "-1\n");
+	put("sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", "9223372036854771712\n");
+	put("sys/fs/cgroup/memory/docker/memory.limit_in_bytes", "2147483648\n");
+	assert_int_equal(topology_read(root, &t, NULL), 0);
+	assert_true(t.quota > 0.49 && t.quota < 0.51);
+	assert_int_equal(topology_cpus(&t, CPU_AUTO), 1);
+	assert_int_equal(topology_cpus(&t, CPU_FLOOR), 1);
+	assert_int_equal(t.memory_limit, 2147483648);
+}
+
+static void affinity_caps_a_larger_quota(void **state)
+{
+	struct topology t = {.allowed = 2, .quota = 16};
+
+	assert_int_equal(topology_cpus(&t, CPU_AUTO), 2);
+}
+
+static void threads_bind_to_one_cpu(void **state)
+{
+	struct topology t;
+	cpu_set_t before, after;
+
+	assert_int_equal(topology_read("", &t, NULL), 0);
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	assert_int_equal(topology_bind_thread(&t, 1, true), 0);
+	assert_int_equal(sched_getaffinity(0, sizeof(after), &after), 0);
+	assert_int_equal(CPU_COUNT(&after), 1);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(no_quota_means_affinity, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(
+			v2_parents_limit_their_children, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(v1_quota_and_memory, make_root, remove_root),
+		cmocka_unit_test(affinity_caps_a_larger_quota),
+		cmocka_unit_test(threads_bind_to_one_cpu),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
