@@ -374,13 +374,13 @@ int main(int argc, char **argv)
 		.seen = option_seen,
 		.arg = &c};
 	struct config *cfg = config_new();
-	bool done = false;
 	int operands = 0, code;
+	int r = cfg ? cli_parse(&cli, cfg, argc, argv, &operands, &c.err) : -ENOMEM;
 
-	if (!cfg || cli_parse(&cli, cfg, argc, argv, &operands, &done, &c.err) < 0)
+	if (r < 0)
 		code = EXIT_USAGE;
 	else
-		code = done ? EXIT_DONE : run_command(&c, argv + 1, operands);
+		code = r ? EXIT_DONE : run_command(&c, argv + 1, operands);
 	if (code)
 		fprintf(stderr, "cachefs-ctl: %s\n", c.err.msg);
 	config_free(cfg);

@@ -225,10 +225,11 @@ int options_parse(int argc, char **argv, struct config *cfg, struct mount_reques
 		.seen = option_seen,
 		.arg = &line};
 	int operands = 0;
-	int r = cli_parse(&cli, cfg, argc, argv, &operands, ret_exit, err);
+	int r = cli_parse(&cli, cfg, argc, argv, &operands, err);
 
-	if (r < 0 || *ret_exit)
-		return r;
+	*ret_exit = r > 0;
+	if (r)
+		return r < 0 ? r : 0;
 	r = take_operands(argv + 1, operands, &req, err);
 	if (r >= 0)
 		r = check_config(cfg, err);

@@ -17,7 +17,6 @@ struct parse {
 	struct config *cfg; /* NULL: only options without knob are looked at */
 	int argc, next;     /* next: index of the next argument */
 	char **argv;
-	bool *ret_exit;
 	struct err *err;
 };
 
@@ -94,24 +93,24 @@ static int set_knob(struct parse *p, const char *option, const char *dotted, con
 	if (!p->cfg)
 		return 0;
 	r = config_set(p->cfg, dotted, value, "option", p->err);
-	return r < 0 && strcmp(option, dotted) ? err_prefix(p->err, r, "--%s", option) : r;
+	return r < 0 && strcmp(option, dotted) != 0 ? err_prefix(p->err, r, "--%s", option) : r;
 }
 
-/* The value of an option: after '=', else the next argument. */
+/* The value of an option: after '=', else the next argument unless that is an option itself. */
 static const char *take_value(
 	struct parse *p, const char *option, const char *given, const char *metavar)
 {
 	if (given)
 		return given;
-	if (p->next < p->argc)
+	if (p->next < p->argc && strncmp(p->argv[p->next], "--", 2) != 0)
 		return p->argv[p->next++];
 	err_set(p->err, EINVAL, "--%s: needs a value; give --%s=%s", option, option, metavar);
 	return NULL;
 }
 
+/* Prints what was asked for: 1, the program is done. */
 static int do_help(struct parse *p, const char *what)
 {
-	*p->ret_exit = true;
 	if (!what && p->next < p->argc && p->argv[p->next][0] != '-')
 		what = p->argv[p->next++];
 	if (!what)
@@ -130,7 +129,7 @@ static int do_help(struct parse *p, const char *what)
 			return -EINVAL;
 		knob_print_depth(stdout, k);
 	}
-	return 0;
+	return 1;
 }
 
 static int seen_option(struct parse *p, const struct cli_option *o, const char *value)
@@ -153,8 +152,7 @@ static int long_option(struct parse *p, const char *arg)
 		return do_help(p, value);
 	if (!strcmp(name, "version")) {
 		printf("%s (feedrate) %s\n", p->cli->program, FEEDRATE_VERSION);
-		*p->ret_exit = true;
-		return 0;
+		return 1;
 	}
 	if (o && !o->metavar)
 		return value ? err_set(p->err, EINVAL, "--%s: takes no value", name)
@@ -191,14 +189,13 @@ static int short_option(struct parse *p, const char *arg)
 }
 
 int cli_parse(const struct cli *cli, struct config *cfg, int argc, char **argv, int *ret_operands,
-	bool *ret_exit, struct err *err)
+	struct err *err)
 {
-	struct parse p = {cli, cfg, argc, 1, argv, ret_exit, err};
+	struct parse p = {cli, cfg, argc, 1, argv, err};
 	bool options = true;
 	int operands = 0;
 
-	*ret_exit = false;
-	while (p.next < argc && !*ret_exit) {
+	while (p.next < argc) {
 		char *arg = argv[p.next++];
 		int r = 0;
 
@@ -210,11 +207,40 @@ int cli_parse(const struct cli *cli, struct config *cfg, int argc, char **argv, 
 			r = short_option(&p, arg + 1);
 		else if (++operands && cfg)
 			argv[operands] = arg;
-		if (r < 0)
+		if (r)
 			return r;
 	}
 	*ret_operands = operands;
 	return 0;
+}
+
+/* Cuts the first option off *in, in place: "\," becomes a comma of its value. */
+static char *next_mount_option(char **in)
+{
+	char *start = *in, *out = start, *p = start;
+
+	for (; *p && *p != ','; p++) {
+		if (p[0] == '\\' && p[1] == ',')
+			p++;
+		*out++ = *p;
+	}
+	*in = *p ? p + 1 : p;
+	*out = '\0';
+	return start;
+}
+
+static int set_mount_knob(
+	struct config *cfg, const char *name, const char *value, unsigned owner, struct err *err)
+{
+	const struct knob *k = knob_find(name, err);
+
+	if (!k)
+		return err_prefix(err, -EINVAL, "-o");
+	if (!(k->owner & owner))
+		return err_set(err, EINVAL, "-o %s: a knob of %s", name, owner_name(k));
+	if (!value)
+		return err_set(err, EINVAL, "-o %s: needs a value; give -o %s=VALUE", name, name);
+	return config_set(cfg, name, value, "option", err);
 }
 
 int config_set_mount_options(struct config *cfg, const char *options, unsigned owner,
@@ -222,39 +248,22 @@ int config_set_mount_options(struct config *cfg, const char *options, unsigned o
 {
 	AUTO(free) char *copy = strdup(options);
 	char *in = copy;
+	int r = 0;
 
 	if (!copy)
-		return -ENOMEM;
-	while (*in) {
-		char *start = in, *out = in, *value;
-		int r;
+		return err_set(err, ENOMEM, "out of memory");
+	while (!r && *in) {
+		char *name = next_mount_option(&in), *value = strchr(name, '=');
 
-		for (; *in && *in != ','; in++) {
-			if (in[0] == '\\' && in[1] == ',')
-				in++;
-			*out++ = *in;
-		}
-		if (*in)
-			in++;
-		*out = '\0';
-		if (!*start)
+		if (!*name)
 			continue;
-		value = strchr(start, '=');
 		if (value)
 			*value++ = '\0';
-		if (!strchr(start, '.') || !strncmp(start, "x-", 2))
-			r = other(start, value, arg, err);
-		else if (!value)
-			r = err_set(err, EINVAL, "-o %s: needs a value; give -o %s=VALUE", start,
-				start);
-		else if (!knob_find(start, err))
-			r = err_prefix(err, -EINVAL, "-o");
-		else if (!(knob_find(start, NULL)->owner & owner))
-			r = err_set(err, EINVAL, "-o %s: not a knob of this program", start);
+		/* mount(8) passes "x-..." on to whoever knows it, dots or not. */
+		if (strchr(name, '.') && strncmp(name, "x-", 2) != 0)
+			r = set_mount_knob(cfg, name, value, owner, err);
 		else
-			r = config_set(cfg, start, value, "option", err);
-		if (r < 0)
-			return r;
+			r = other(name, value, arg, err);
 	}
-	return 0;
+	return r;
 }

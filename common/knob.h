@@ -181,12 +181,12 @@ struct cli {
 
 /* Reads options of argv into cfg; "--X V" equals "--X=V" (booleans always with "="); "--" ends them;
  * operands are moved to the front of argv[1..*ret_operands]. --help (a screen; with a knob's name:
- * everything about it; =man, =ini, =completion: the generated text) and --version print and set
- * *ret_exit. Options win over profiles, so a program with -p calls it twice: with cfg NULL (knobs
- * are not looked at, argv is not reordered), then, profiles applied, with cfg. seen() is called each
- * time. */
+ * everything about it; =man, =ini, =completion: the generated text) and --version print, and 1 is
+ * returned: the program is done. Else 0 or -errno. Options win over profiles, so a program with -p
+ * calls it twice: with cfg NULL (knobs are not looked at, argv is not reordered), then, profiles
+ * applied, with cfg. seen() is called each time. */
 int cli_parse(const struct cli *cli, struct config *cfg, int argc, char **argv, int *ret_operands,
-	bool *ret_exit, struct err *err);
+	struct err *err);
 
 /* ---- generated texts (knob_docs.c) ---- */
 void knob_print_help(FILE *out, const struct cli *cli);

@@ -29,10 +29,11 @@ static const struct cli cli = {
 /* 0: serve argv[1]. */
 static int configure(struct config *cfg, int argc, char **argv, bool *ret_exit, struct err *err)
 {
-	int operands = 0, r = cli_parse(&cli, cfg, argc, argv, &operands, ret_exit, err);
+	int operands = 0, r = cli_parse(&cli, cfg, argc, argv, &operands, err);
 
-	if (r < 0 || *ret_exit)
-		return r;
+	*ret_exit = r > 0;
+	if (r)
+		return r < 0 ? r : 0;
 	if (operands != 1)
 		return err_set(err, EINVAL, "give one folder to serve; usage: %s", cli.usage);
 	r = preset_apply(cfg, err);

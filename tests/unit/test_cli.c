@@ -35,12 +35,11 @@ static const struct cli cli = {"run-bench", "run-bench [OPTION]", "a test", opti
 static int parse(struct config *cfg, char **argv, int *ret_operands, struct err *err)
 {
 	int argc = 0;
-	bool done;
 
 	while (argv[argc])
 		argc++;
 	seen_text[0] = '\0';
-	return cli_parse(&cli, cfg, argc, argv, ret_operands, &done, err);
+	return cli_parse(&cli, cfg, argc, argv, ret_operands, err);
 }
 
 static void all_forms_are_one(void **state)
