@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text with units to numbers and back: see units.h.
  *
- * All parsers are one: a decimal number, then a suffix from a table that gives its factor. */
+ * A number is a decimal and a suffix from a table that gives its factor. Whole numbers never pass
+ * through floating point, so seeds and sizes of any magnitude stay what was written. */
 #include "common/units.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,38 +19,46 @@
 
 struct suffix {
 	const char *text;
-	double factor;
+	int64_t factor;
 };
 
-#define KI 1024.0
+#define KI INT64_C(1024)
 #define MI (KI * KI)
 #define GI (MI * KI)
 #define TI (GI * KI)
+#define K INT64_C(1000)
+#define M (K * K)
+#define G (M * K)
+#define T (G * K)
 
 /* clang-format off */
 static const struct suffix sizes[] = {
 	{"", 1}, {"B", 1},
-	{"K", KI}, {"KiB", KI}, {"kB", 1e3}, {"M", MI}, {"MiB", MI}, {"MB", 1e6},
-	{"G", GI}, {"GiB", GI}, {"GB", 1e9}, {"T", TI}, {"TiB", TI}, {"TB", 1e12},
+	{"K", KI}, {"KiB", KI}, {"kB", K}, {"M", MI}, {"MiB", MI}, {"MB", M},
+	{"G", GI}, {"GiB", GI}, {"GB", G}, {"T", TI}, {"TiB", TI}, {"TB", T},
 };
 static const struct suffix rates[] = {
 	{"", 1}, {"B/s", 1},
-	{"K", 1e3}, {"K/s", 1e3}, {"kB/s", 1e3}, {"KiB/s", KI}, {"KiB", KI},
-	{"M", 1e6}, {"M/s", 1e6}, {"MB/s", 1e6}, {"MiB/s", MI}, {"MiB", MI},
-	{"G", 1e9}, {"G/s", 1e9}, {"GB/s", 1e9}, {"GiB/s", GI}, {"GiB", GI},
-	{"Kbit/s", 1e3 / 8}, {"Mbit/s", 1e6 / 8}, {"Gbit/s", 1e9 / 8},
+	{"K", K}, {"K/s", K}, {"kB/s", K}, {"KiB/s", KI}, {"KiB", KI},
+	{"M", M}, {"M/s", M}, {"MB/s", M}, {"MiB/s", MI}, {"MiB", MI},
+	{"G", G}, {"G/s", G}, {"GB/s", G}, {"GiB/s", GI}, {"GiB", GI},
+	{"Kbit/s", K / 8}, {"Mbit/s", M / 8}, {"Gbit/s", G / 8},
 };
 static const struct suffix durations[] = {
-	{"", 1e9}, {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"min", 60e9},
-	{"h", 3600e9}, {"d", 86400e9},
+	{"", G}, {"ns", 1}, {"us", K}, {"ms", M}, {"s", G}, {"m", 60 * G}, {"min", 60 * G},
+	{"h", 3600 * G}, {"d", 86400 * G},
 };
-static const struct suffix counts[] = {{"", 1}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}};
-static const struct suffix ratios[] = {{"", 1}, {"%", 0.01}};
+static const struct suffix counts[] = {{"", 1}, {"k", K}, {"M", M}, {"G", G}};
 /* clang-format on */
 
+#undef K
+#undef M
+#undef G
+#undef T
+
 /* The factor of suffix text: exactly as written, else in any case where that is unambiguous
- * ("64k", "1gb/s" are common; "m" of durations stays minutes). */
-static double find_factor(const struct suffix *table, size_t n, const char *text)
+ * ("64k", "1gb/s" are common; "m" of durations stays minutes). 0: unknown. */
+static int64_t find_factor(const struct suffix *table, size_t n, const char *text)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(table[i].text, text))
@@ -59,88 +69,131 @@ static double find_factor(const struct suffix *table, size_t n, const char *text
 	return 0;
 }
 
-static int parse(const char *s, const struct suffix *table, size_t n, double *ret)
+static const char *skip_space(const char *s)
 {
-	char suffix[12];
-	size_t len = 0;
-	char *end;
-
 	while (isspace((unsigned char)*s))
 		s++;
-	/* strtod would take "inf", "nan" and hexadecimal. */
-	if (strspn(s, "+-.0123456789") == 0 || s[strspn(s, "+-")] == '\0' ||
-		strpbrk(s, "xXpP") != NULL)
-		return -EINVAL;
-	errno = 0;
-	double v = strtod(s, &end);
-
-	if (end == s || !isfinite(v))
-		return errno == ERANGE ? -ERANGE : -EINVAL;
-	while (isspace((unsigned char)*end))
-		end++;
-	while (*end && !isspace((unsigned char)*end) && len < sizeof(suffix) - 1)
-		suffix[len++] = *end++;
-	suffix[len] = '\0';
-	while (isspace((unsigned char)*end))
-		end++;
-	double factor = find_factor(table, n, suffix);
-
-	if (*end || factor == 0)
-		return -EINVAL;
-	*ret = v * factor;
-	return 0;
+	return s;
 }
 
-static int parse_integer(
-	const char *s, const struct suffix *table, size_t n, double min, int64_t *ret)
+/* Copies the word at s, which must be all that is left; false if more follows. */
+static bool last_word(const char *s, char word[12])
 {
-	double v;
-	int r = parse(s, table, n, &v);
+	size_t len = strcspn(s, " \t\n\v\f\r");
 
-	if (r < 0)
-		return r;
-	if (v < min)
+	if (len >= 12)
+		return false;
+	memcpy(word, s, len);
+	word[len] = '\0';
+	return !*skip_space(s + len);
+}
+
+/* A decimal taken apart: sign, digits before the point, and what follows it as a fraction. */
+struct decimal {
+	bool negative, overflow;
+	int64_t whole;
+	double fraction;
+};
+
+/* Returns what follows the number; NULL if there is none. */
+static const char *read_decimal(const char *s, struct decimal *ret)
+{
+	struct decimal d = {0};
+	double unit = 1;
+	bool digits = false;
+
+	if (*s == '-' || *s == '+')
+		d.negative = *s++ == '-';
+	for (; isdigit((unsigned char)*s); s++, digits = true)
+		d.overflow |= __builtin_mul_overflow(d.whole, 10, &d.whole) ||
+			      __builtin_add_overflow(d.whole, *s - '0', &d.whole);
+	if (*s == '.')
+		for (s++; isdigit((unsigned char)*s); s++, digits = true)
+			d.fraction += (*s - '0') * (unit /= 10);
+	*ret = d;
+	return digits ? s : NULL;
+}
+
+struct integer {
+	const struct suffix *suffixes;
+	size_t n;
+	bool is_signed, must_be_whole;
+};
+
+/* The product of a fraction and a factor is below 2^47, so its error is far below a millionth. */
+#define NEARLY 1e-6
+
+static int parse_integer(const char *s, const struct integer *type, int64_t *ret)
+{
+	char suffix[12];
+	struct decimal d;
+	int64_t v;
+
+	s = read_decimal(skip_space(s), &d);
+	if (!s || !last_word(skip_space(s), suffix))
 		return -EINVAL;
-	if (fabs(v) >= 0x1p63)
+	int64_t factor = find_factor(type->suffixes, type->n, suffix);
+
+	if (!factor || (d.negative && !type->is_signed))
+		return -EINVAL;
+	double part = d.fraction * (double)factor;
+
+	if (type->must_be_whole && fabs(part - round(part)) > NEARLY)
+		return -EINVAL;
+	if (d.overflow || __builtin_mul_overflow(d.whole, factor, &v) ||
+		__builtin_add_overflow(v, llround(part), &v))
 		return -ERANGE;
-	*ret = (int64_t)llround(v);
+	/* 0 often means "no limit": nothing above it may become that. */
+	if (!v && d.fraction > 0)
+		return -EINVAL;
+	*ret = d.negative ? -v : v;
 	return 0;
 }
 
 int units_parse_size(const char *s, int64_t *ret_bytes)
 {
-	return parse_integer(s, sizes, ARRAY_SIZE(sizes), 0, ret_bytes);
+	return parse_integer(
+		s, &(struct integer){sizes, ARRAY_SIZE(sizes), false, false}, ret_bytes);
 }
 
 int units_parse_rate(const char *s, int64_t *ret_bytes_per_s)
 {
-	return parse_integer(s, rates, ARRAY_SIZE(rates), 0, ret_bytes_per_s);
+	return parse_integer(
+		s, &(struct integer){rates, ARRAY_SIZE(rates), false, false}, ret_bytes_per_s);
 }
 
 int units_parse_duration(const char *s, int64_t *ret_ns)
 {
-	return parse_integer(s, durations, ARRAY_SIZE(durations), 0, ret_ns);
+	return parse_integer(
+		s, &(struct integer){durations, ARRAY_SIZE(durations), false, false}, ret_ns);
 }
 
 int units_parse_count(const char *s, int64_t *ret)
 {
-	double v;
-	int r = parse(s, counts, ARRAY_SIZE(counts), &v);
-
-	if (r < 0)
-		return r;
-	if (v != floor(v))
-		return -EINVAL;
-	return parse_integer(s, counts, ARRAY_SIZE(counts), -0x1p63, ret);
+	return parse_integer(s, &(struct integer){counts, ARRAY_SIZE(counts), true, true}, ret);
 }
 
 int units_parse_ratio(const char *s, double *ret)
 {
-	double v;
-	int r = parse(s, ratios, ARRAY_SIZE(ratios), &v);
+	char suffix[12];
+	char *end;
 
-	if (r < 0 || v < 0)
-		return r < 0 ? r : -EINVAL;
+	s = skip_space(s);
+	/* strtod would take signs, "inf", "nan" and hexadecimal. */
+	if (!isdigit((unsigned char)*s) && *s != '.')
+		return -EINVAL;
+	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X'))
+		return -EINVAL;
+	double v = strtod(s, &end);
+
+	if (end == s || !last_word(skip_space(end), suffix))
+		return -EINVAL;
+	if (!isfinite(v))
+		return -ERANGE;
+	if (!strcmp(suffix, "%"))
+		v /= 100;
+	else if (*suffix)
+		return -EINVAL;
 	*ret = v;
 	return 0;
 }
@@ -176,9 +229,14 @@ char *units_format_rate(int64_t bytes_per_s, char buf[UNITS_MAX])
 	static const struct step steps[] = {
 		{"G/s", 1000000000}, {"M/s", 1000000}, {"K/s", 1000}, {"", 1}};
 
-	/* 1250000000 is 1.25G/s to people: three decimals of G are exact in millions. */
-	if (bytes_per_s >= 1000000000 && bytes_per_s % 10000000 == 0) {
-		snprintf(buf, UNITS_MAX, "%.10gG/s", (double)bytes_per_s / 1e9);
+	/* 1250000000 is 1.25G/s to people, not 1250M/s. */
+	int64_t giga = bytes_per_s / 1000000000, rest = bytes_per_s % 1000000000;
+
+	if (giga && rest && rest % 10000000 == 0) {
+		int digits = rest % 100000000 ? 2 : 1;
+
+		snprintf(buf, UNITS_MAX, "%" PRId64 ".%0*" PRId64 "G/s", giga, digits,
+			rest / (digits == 2 ? 10000000 : 100000000));
 		return buf;
 	}
 	return format_exact(bytes_per_s, steps, ARRAY_SIZE(steps), buf);

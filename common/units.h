@@ -9,7 +9,9 @@
  *   ratio     double        0.95, 95%
  *
  * Parsers take the whole string (spaces around it are allowed), refuse negative numbers except
- * count, refuse overflow, and return 0 or -EINVAL/-ERANGE, with *ret untouched on failure. */
+ * count, and return 0, -EINVAL, or -ERANGE on overflow, with *ret untouched on failure. Fractions of
+ * a byte or nanosecond are rounded, but never to 0, which often means "no limit"; a count must be
+ * whole. */
 #ifndef FEEDRATE_UNITS_H
 #define FEEDRATE_UNITS_H
 

@@ -71,7 +71,9 @@ static void overflow_is_out_of_range(void **state)
 	int64_t v = 77;
 
 	assert_int_equal(units_parse_size("9000000000T", &v), -ERANGE);
-	assert_int_equal(units_parse_count("1e30", &v), -ERANGE);
+	assert_int_equal(units_parse_rate("9223372036854775808", &v), -ERANGE);
+	assert_int_equal(units_parse_duration("9223372036854775807", &v), -ERANGE);
+	assert_int_equal(units_parse_count("1000000000000000000000", &v), -ERANGE);
 	assert_int_equal(v, 77);
 }
 
@@ -83,13 +85,52 @@ static void counts_are_whole_and_may_be_negative(void **state)
 	assert_int_equal(v, -1);
 	assert_int_equal(units_parse_count("10k", &v), 0);
 	assert_int_equal(v, 10000);
+	assert_int_equal(units_parse_count("1.005k", &v), 0); /* 1004.99... as a double */
+	assert_int_equal(v, 1005);
 	assert_int_equal(units_parse_count("1.5", &v), -EINVAL);
+	assert_int_equal(units_parse_count("1.0005k", &v), -EINVAL);
+}
+
+static void nothing_small_becomes_no_limit(void **state)
+{
+	int64_t v = 77;
+
+	assert_int_equal(units_parse_rate("0.4", &v), -EINVAL);
+	assert_int_equal(units_parse_duration("0.1ns", &v), -EINVAL);
+	assert_int_equal(v, 77);
+	assert_int_equal(units_parse_rate("0.0", &v), 0);
+	assert_int_equal(v, 0);
+}
+
+/* 2^53 + 1 is no double. */
+static void large_numbers_stay_what_was_written(void **state)
+{
+	int64_t v;
+
+	assert_int_equal(units_parse_count("9007199254740993", &v), 0);
+	assert_int_equal(v, 9007199254740993);
+	assert_int_equal(units_parse_size("9223372036854775807", &v), 0);
+	assert_int_equal(v, INT64_MAX);
+	assert_int_equal(units_parse_count("-9223372036854775807", &v), 0);
+	assert_int_equal(v, -INT64_MAX);
+}
+
+static void ratios_are_no_other_numbers(void **state)
+{
+	static const char *const bad[] = {"", "0x1", "inf", "nan", "1k", "1%%", "% ", "-1"};
+	double v;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (units_parse_ratio(bad[i], &v) == 0)
+			fail_msg("\"%s\" was taken as %g", bad[i], v);
+	assert_int_equal(units_parse_ratio("1e400", &v), -ERANGE);
 }
 
 static void what_is_printed_reads_back(void **state)
 {
 	static const int64_t values[] = {0, 1, 1000, 1024, 65536, 1250000000, 498000000, 999,
-		1610612736, 30000000000, 86400000000000, 1234567891011};
+		1610612736, 30000000000, 86400000000000, 1234567891011, 9007199254740993,
+		1234567890120000000, INT64_MAX};
 	char buf[UNITS_MAX];
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -103,6 +144,17 @@ static void what_is_printed_reads_back(void **state)
 			units_parse_duration(units_format_duration(values[i], buf), &v), 0);
 		assert_int_equal(v, values[i]);
 	}
+}
+
+static void rates_print_as_vendors_write_them(void **state)
+{
+	char buf[UNITS_MAX];
+
+	assert_string_equal(units_format_rate(1250000000, buf), "1.25G/s");
+	assert_string_equal(units_format_rate(1500000000, buf), "1.5G/s");
+	assert_string_equal(units_format_rate(1050000000, buf), "1.05G/s");
+	assert_string_equal(units_format_rate(2000000000, buf), "2G/s");
+	assert_string_equal(units_format_rate(498000000, buf), "498M/s");
 }
 
 static void people_read_three_digits(void **state)
@@ -125,7 +177,11 @@ int main(void)
 		cmocka_unit_test(garbage_is_refused_and_leaves_the_result),
 		cmocka_unit_test(overflow_is_out_of_range),
 		cmocka_unit_test(counts_are_whole_and_may_be_negative),
+		cmocka_unit_test(nothing_small_becomes_no_limit),
+		cmocka_unit_test(large_numbers_stay_what_was_written),
+		cmocka_unit_test(ratios_are_no_other_numbers),
 		cmocka_unit_test(what_is_printed_reads_back),
+		cmocka_unit_test(rates_print_as_vendors_write_them),
 		cmocka_unit_test(people_read_three_digits),
 	};
 
