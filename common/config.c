@@ -186,6 +186,22 @@ json_t *config_to_json(const struct config *cfg, unsigned owner)
 	return ret;
 }
 
+#define INI_LINE 120 /* bytes of a value in one line; a profile's line ends at 198 */
+
+/* A long value goes on in indented lines, each cut at a backslash; a space at the cut would be lost. */
+static void print_ini_value(const char *text, const char *mark, FILE *out)
+{
+	size_t n;
+
+	while (strlen(text) > INI_LINE) {
+		for (n = INI_LINE; n > 1 && (text[n - 1] == ' ' || text[n] == ' ');)
+			n--;
+		fprintf(out, "%.*s\\\n%s\t", (int)n, text, mark);
+		text += n;
+	}
+	fprintf(out, "%s\n", text);
+}
+
 static void print_ini_part(const struct config *cfg, unsigned owner, bool set, FILE *out)
 {
 	for (const struct knob_section *s = knob_sections; s->name; s++) {
@@ -201,8 +217,9 @@ static void print_ini_part(const struct config *cfg, unsigned owner, bool set, F
 				fprintf(out, "%s[%s]\n", set ? "" : "# ", s->name);
 			headed = true;
 			if (set)
-				fprintf(out, "# %s\n", cfg->origin[i].from);
-			fprintf(out, "%s%s = %s\n", set ? "" : "# ", k->name, config_text(cfg, k));
+				fprintf(out, "# %.150s\n", cfg->origin[i].from);
+			fprintf(out, "%s%s = ", set ? "" : "# ", k->name);
+			print_ini_value(config_text(cfg, k), set ? "" : "# ", out);
 		}
 	}
 }

@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Profiles: see profile.h. The only file that includes inih.
+/* Reading profiles: see profile.h. The only file that includes inih.
  *
  * inih calls back without a line number, so lines are counted as they are handed to it. `include`
- * is spliced in where it stands, so "later wins" holds across files. */
+ * is spliced in where it stands, so "later wins" holds across files. Entries are checked when their
+ * file is read; so what was loaded applies (common/profile_apply.c). */
 #include "common/profile.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <libgen.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <ini.h>
 
 #include "common/cleanup.h"
-#include "version.h"
 
 #define INCLUDE_DEPTH 8
-#define LINE_BYTES 198 /* inih's INI_MAX_LINE of 200, less newline and NUL; Debian builds it so */
+#define NO_SENSE "neither [section] nor key = value"
 
 static const char *const tables[] = {"variant", "accelerator", "remote", "external.knob"};
 
@@ -30,9 +28,9 @@ struct load {
 	const struct load *outer; /* the file that includes this one */
 	const char *path;
 	FILE *file;
+	struct stat st; /* tells a file from others, whatever its path */
 	int line, depth;
 	bool indented; /* the line just read starts with a space: it goes on with the one before */
-	bool cut;      /* it was too long; reading stopped there */
 	int code;      /* first failure, -errno */
 	struct err *err;
 };
@@ -40,24 +38,8 @@ struct load {
 static int load_file(
 	const char *path, const struct load *outer, struct profile *profile, struct err *err);
 
-/* inih's reader: like fgets, counting lines and refusing those that inih would cut. */
-static char *read_line(char *buf, int size, void *arg)
-{
-	struct load *load = arg;
-
-	if (load->code < 0 || !fgets(buf, size, load->file))
-		return NULL;
-	load->line++;
-	load->indented = buf[0] == ' ' || buf[0] == '\t';
-	if (strlen(buf) == (size_t)size - 1 && buf[size - 2] != '\n') {
-		load->cut = true;
-		return NULL;
-	}
-	return buf;
-}
-
-/* "variant.page" names table kind "variant"; NULL when section is no table. */
-static const char *table_kind(const char *section)
+/* The kind of table that section is ("variant.page": "variant"); NULL when it is none. */
+const char *profile_table_kind(const char *section)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		size_t n = strlen(tables[i]);
@@ -84,29 +66,36 @@ static int fail(struct load *load, const char *fmt, ...)
 
 static int check_section(struct load *load, const char *section)
 {
-	const char *near;
+	const char *dot = strrchr(section, '.'), *near;
 
-	if (knob_is_section(section) || table_kind(section))
+	if (knob_is_section(section) || profile_table_kind(section))
 		return 0;
 	near = knob_nearest_section(section);
+	if (dot) {
+		AUTO(free) char *kind = strndup(section, (size_t)(dot - section));
+
+		near = kind ? err_nearest(kind, tables, ARRAY_SIZE(tables)) : NULL;
+	}
 	if (!near)
-		near = err_nearest(section, tables, ARRAY_SIZE(tables));
-	return fail(load, "[%s]: no such section%s%s%s", section, near ? "; did you mean [" : "",
-		near ? near : "; see --help=ini for all of them", near ? "]?" : "");
+		return fail(load, "[%s]: no such section; see --help=ini for all of them", section);
+	return fail(
+		load, "[%s]: no such section; did you mean [%s%s]?", section, near, dot ? dot : "");
 }
 
 /* Whether a key would be taken: scratch is a config to try it on. */
 static int check_entry(struct load *load, struct config *scratch, const struct profile_entry *e)
 {
-	const char *kind = table_kind(e->section);
+	const char *kind = profile_table_kind(e->section);
 	struct err why = {""};
 	char dotted[160];
 
 	load->line = e->line;
 	if (check_section(load, e->section) < 0)
 		return load->code;
-	if (kind && (strcmp(kind, "variant") || !strcmp(e->key, "base")))
+	if (kind && (strcmp(kind, "variant") != 0 || !*e->key || !strcmp(e->key, "base")))
 		return 0;
+	if (!strcmp(e->key, "include"))
+		return fail(load, "[%s] include: must stand before the first section", e->section);
 	snprintf(dotted, sizeof(dotted), "%s%s%s", kind ? "" : e->section, kind ? "" : ".", e->key);
 	if (config_set(scratch, dotted, e->value, "", &why) < 0)
 		return fail(load, "[%s] %s", e->section, why.msg);
@@ -144,17 +133,60 @@ static int add_entry(struct load *load, const char *section, const char *key, co
 	return 0;
 }
 
-/* An indented line goes on with the value before it: inih calls again with the same key. */
+/* An indented line goes on with the value before it (inih calls again with the same key): after a
+ * space, or where a backslash stands, right there, so that a value of any length can be written. */
 static int continue_entry(struct load *load, const char *value)
 {
 	struct profile_entry *e = &load->profile->entries[load->profile->n - 1];
+	size_t len = strlen(e->value);
+	bool joined = len && e->value[len - 1] == '\\';
 	char *longer = NULL;
 
-	if (asprintf(&longer, "%s %s", e->value, value) < 0)
+	if (asprintf(&longer, "%.*s%s%s", (int)(len - joined), e->value, joined ? "" : " ", value) <
+		0)
 		return load->code = -ENOMEM;
 	free(e->value);
 	e->value = longer;
 	return 0;
+}
+
+/* A variant may be empty: the settings of the profile as they are. inih tells of no section without
+ * keys, so the lines that start one are looked at here. */
+static void on_section(struct load *load, const char *line)
+{
+	size_t len = strcspn(line, "]");
+	AUTO(free) char *section = strndup(line, len);
+
+	if (!section)
+		load->code = -ENOMEM;
+	else if (!line[len])
+		fail(load, NO_SENSE);
+	else if (!check_section(load, section) && !strncmp(section, "variant.", strlen("variant.")))
+		add_entry(load, section, "", "");
+}
+
+/* inih's reader: like fgets, counting lines and refusing those that inih would cut. */
+static char *read_line(char *buf, int size, void *arg)
+{
+	struct load *load = arg;
+	int n = 0, c = 0;
+
+	if (load->code < 0)
+		return NULL;
+	load->line++;
+	while (c != '\n' && n < size - 1 && (c = getc(load->file)) > 0)
+		buf[n++] = (char)c;
+	buf[n] = '\0';
+	if (!c)
+		fail(load, "a NUL byte; a profile is a text file");
+	else if (n == size - 1 && c != '\n')
+		fail(load, "line longer than %d bytes; go on in an indented line", size - 2);
+	else if (c == EOF && ferror(load->file))
+		fail(load, "cannot read: %s", strerror(errno));
+	load->indented = buf[0] == ' ' || buf[0] == '\t';
+	if (buf[0] == '[' && !load->code)
+		on_section(load, buf + 1);
+	return n && !load->code ? buf : NULL;
 }
 
 static int include_file(struct load *load, const char *name)
@@ -171,9 +203,6 @@ static int include_file(struct load *load, const char *name)
 	if (asprintf(&path, "%s%s%s", name[0] == '/' ? "" : dirname(copy),
 		    name[0] == '/' ? "" : "/", name) < 0)
 		return load->code = -ENOMEM;
-	for (const struct load *l = load; l; l = l->outer)
-		if (!strcmp(l->path, path))
-			return fail(load, "include = %s: the file includes itself", name);
 	r = load_file(path, load, load->profile, load->err);
 	if (r < 0)
 		load->code = err_prefix(load->err, r, "%s:%d", load->path, load->line);
@@ -185,8 +214,8 @@ static bool continues(const struct load *load, const char *section, const char *
 	const struct profile *p = load->profile;
 	const struct profile_entry *last = p->n ? &p->entries[p->n - 1] : NULL;
 
-	return load->indented && last && !strcmp(last->key, key) &&
-	       !strcmp(last->section, section) && !strcmp(last->file, load->path);
+	return last && !strcmp(last->key, key) && !strcmp(last->section, section) &&
+	       !strcmp(last->file, load->path);
 }
 
 static int on_entry(void *arg, const char *section, const char *key, const char *value)
@@ -195,14 +224,31 @@ static int on_entry(void *arg, const char *section, const char *key, const char 
 
 	if (load->code < 0)
 		return 0;
-	if (*section)
-		load->code = continues(load, section, key) ? continue_entry(load, value)
-							   : add_entry(load, section, key, value);
+	if (load->indented && continues(load, section, key))
+		continue_entry(load, value);
+	else if (load->indented)
+		fail(load, "%s: starts with a space, as only what goes on with the line above may",
+			key);
+	else if (*section)
+		add_entry(load, section, key, value);
 	else if (!strcmp(key, "include"))
 		include_file(load, value);
 	else
 		fail(load, "%s: stands before any section; only include = FILE may", key);
 	return load->code == 0;
+}
+
+/* Whether the file just opened can be read, and is not being read already: 0 or -errno. */
+static int check_file(struct load *load)
+{
+	if (!load->file || fstat(fileno(load->file), &load->st) < 0)
+		return -errno;
+	if (S_ISDIR(load->st.st_mode))
+		return -EISDIR;
+	for (const struct load *l = load->outer; l; l = l->outer)
+		if (l->st.st_dev == load->st.st_dev && l->st.st_ino == load->st.st_ino)
+			return -ELOOP;
+	return 0;
 }
 
 static int load_file(
@@ -216,26 +262,34 @@ static int load_file(
 		.depth = outer ? outer->depth + 1 : 0,
 		.err = err};
 	size_t first = profile->n;
-	int bad;
+	int bad, r = check_file(&load);
 
-	if (!file || (bad = fgetc(file)) == EOF) {
-		int code = !file ? errno : ferror(file) ? errno : 0;
-
-		return code ? err_set(err, code, "%s: cannot read: %s; check the path and its mode",
-				      path, strerror(code))
-			    : 0;
-	}
-	ungetc(bad, file);
+	if (r == -ELOOP)
+		return err_set(err, ELOOP, "%s: the file includes itself", path);
+	if (r < 0)
+		return err_set(err, -r, "%s: cannot read: %s; check the path and its mode", path,
+			strerror(-r));
 	bad = ini_parse_stream(read_line, &load, on_entry, &load);
-	if (load.cut)
-		return fail(
-			&load, "line longer than %d bytes; go on in an indented line", LINE_BYTES);
 	if (load.code < 0)
 		return load.code;
 	load.line = bad;
 	if (bad)
-		return fail(&load, "neither [section] nor key = value");
+		return fail(&load, NO_SENSE);
 	return check_entries(&load, first);
+}
+
+/* Bases are known, and go in no circle. */
+static int check_variants(const struct profile *p, struct err *err)
+{
+	char **names = profile_tables(p, "variant");
+	struct config *scratch = config_new();
+	int r = names && scratch ? 0 : -ENOMEM;
+
+	for (char **name = names; !r && *name; name++)
+		r = profile_apply(p, *name, scratch, err);
+	config_free(scratch);
+	list_free(names);
+	return r;
 }
 
 int profile_load(const char *path, struct profile *ret, struct err *err)
@@ -243,6 +297,8 @@ int profile_load(const char *path, struct profile *ret, struct err *err)
 	struct profile p = {.path = strdup(path)};
 	int r = p.path ? load_file(path, NULL, &p, err) : -ENOMEM;
 
+	if (!r)
+		r = check_variants(&p, err);
 	if (r < 0) {
 		profile_done(&p);
 		return r;
@@ -262,146 +318,4 @@ void profile_done(struct profile *p)
 	free(p->entries);
 	free(p->path);
 	*p = (struct profile){0};
-}
-
-/* ---- applying ---- */
-
-static int apply_entry(
-	struct config *cfg, const char *dotted, const struct profile_entry *e, struct err *err)
-{
-	AUTO(free) char *from = NULL;
-
-	if (asprintf(&from, "profile:%s:%d", e->file, e->line) < 0)
-		return -ENOMEM;
-	return config_set(cfg, dotted, e->value, from, err);
-}
-
-static int apply_variant(const struct profile *p, const char *variant, int depth,
-	struct config *cfg, struct err *err)
-{
-	const char *base = profile_value(p, "variant", variant, "base");
-	AUTO(free) char *section = NULL;
-	bool found = false;
-	int r = 0;
-
-	if (depth > INCLUDE_DEPTH)
-		return err_set(
-			err, EINVAL, "%s: [variant.%s]: bases go in a circle", p->path, variant);
-	if (base)
-		r = apply_variant(p, base, depth + 1, cfg, err);
-	if (r < 0 || asprintf(&section, "variant.%s", variant) < 0)
-		return r < 0 ? r : -ENOMEM;
-	for (size_t i = 0; !r && i < p->n; i++) {
-		if (strcmp(p->entries[i].section, section))
-			continue;
-		found = true;
-		if (strcmp(p->entries[i].key, "base"))
-			r = apply_entry(cfg, p->entries[i].key, &p->entries[i], err);
-	}
-	if (!found)
-		return err_set(err, ENOENT, "%s: there is no [variant.%s]", p->path, variant);
-	return r;
-}
-
-int profile_apply(const struct profile *p, const char *variant, struct config *cfg, struct err *err)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		const struct profile_entry *e = &p->entries[i];
-		char dotted[160];
-		int r;
-
-		if (table_kind(e->section))
-			continue;
-		snprintf(dotted, sizeof(dotted), "%s.%s", e->section, e->key);
-		r = apply_entry(cfg, dotted, e, err);
-		if (r < 0)
-			return r;
-	}
-	return variant ? apply_variant(p, variant, 0, cfg, err) : 0;
-}
-
-char **profile_tables(const struct profile *p, const char *kind)
-{
-	char **names = calloc(p->n + 1, sizeof(*names));
-	size_t n = 0, len = strlen(kind);
-
-	for (size_t i = 0; names && i < p->n; i++) {
-		const char *section = p->entries[i].section, *has = table_kind(section);
-		bool known = !has || strcmp(has, kind);
-
-		for (size_t j = 0; !known && j < n; j++)
-			known = !strcmp(names[j], section + len + 1);
-		if (!known && !(names[n++] = strdup(section + len + 1))) {
-			list_free(names);
-			return NULL;
-		}
-	}
-	return names;
-}
-
-const char *profile_value(
-	const struct profile *p, const char *kind, const char *name, const char *key)
-{
-	size_t len = strlen(kind);
-
-	for (size_t i = p->n; i-- > 0;) {
-		const struct profile_entry *e = &p->entries[i];
-
-		if (!strncmp(e->section, kind, len) && e->section[len] == '.' &&
-			!strcmp(e->section + len + 1, name) && !strcmp(e->key, key))
-			return e->value;
-	}
-	return NULL;
-}
-
-/* ---- finding ---- */
-
-static const char *const folders[] = {"profiles", FEEDRATE_PROFILE_DIR};
-
-/* "Did you mean" over the profiles of both folders. */
-static int not_found(const char *name, struct err *err)
-{
-	char *names[256];
-	size_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-		AUTO(closedir) DIR *dir = opendir(folders[i]);
-		struct dirent *entry;
-
-		while (dir && (entry = readdir(dir)) && n < ARRAY_SIZE(names)) {
-			char *dot = strrchr(entry->d_name, '.');
-
-			if (dot && dot > entry->d_name && !strcmp(dot, ".ini") &&
-				(names[n] = strndup(entry->d_name, (size_t)(dot - entry->d_name))))
-				n++;
-		}
-	}
-	const char *near = err_nearest(name, (const char *const *)names, n);
-
-	err_set(err, ENOENT, "%s: no such profile (looked in ., ./profiles and %s)%s%s%s", name,
-		FEEDRATE_PROFILE_DIR, near ? "; did you mean " : "; give the path of an INI file",
-		near ? near : "", near ? "?" : "");
-	while (n > 0)
-		free(names[--n]);
-	return -ENOENT;
-}
-
-char *profile_find(const char *name, struct err *err)
-{
-	static const char *const suffixes[] = {"", ".ini"};
-
-	if (!access(name, F_OK))
-		return strdup(name);
-	for (size_t i = 0; !strchr(name, '/') && i < ARRAY_SIZE(folders); i++) {
-		for (size_t j = 0; j < ARRAY_SIZE(suffixes); j++) {
-			AUTO(free) char *path = NULL;
-
-			if (asprintf(&path, "%s/%s%s", folders[i], name, suffixes[j]) < 0)
-				return NULL;
-			if (!access(path, F_OK))
-				return TAKE(path);
-		}
-	}
-	not_found(name, err);
-	return NULL;
 }

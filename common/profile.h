@@ -11,15 +11,16 @@
  *   images_per_s = 953              external.knob; read by the program that knows it
  *
  * Read by inih through a reader that counts lines, so every message says FILE:LINE. A physical
- * line over inih's limit is an error; long values go on in indented lines. Include depth <= 8,
- * a cycle is an error. */
+ * line over inih's limit (198 bytes as Debian builds it) is an error; long values go on in indented
+ * lines, after a space or, where a line ends in a backslash, without. Include depth <= 8, a cycle is
+ * an error. */
 #ifndef FEEDRATE_PROFILE_H
 #define FEEDRATE_PROFILE_H
 
 #include "common/knob.h"
 
 struct profile_entry {
-	char *section, *key, *value, *file;
+	char *section, *key, *value, *file; /* key "": the head of a variant, which may be empty */
 	int line;
 };
 
@@ -33,7 +34,8 @@ struct profile {
  * path, or NULL and err lists the nearest name and where it looked. */
 char *profile_find(const char *name, struct err *err);
 
-/* Checks syntax, sections, keys and values. The message names file, line, section, key and the
+/* Checks syntax, sections, keys, values and bases, so that profile_apply() fails for an unknown variant
+ * only. The message names file, line, section, key and the
  * nearest valid name. */
 int profile_load(const char *path, struct profile *ret, struct err *err);
 void profile_done(struct profile *p);
@@ -41,6 +43,10 @@ void profile_done(struct profile *p);
 /* Applies knob sections, then variant (NULL: none) with its bases. */
 int profile_apply(
 	const struct profile *p, const char *variant, struct config *cfg, struct err *err);
+
+/* The KIND of table that a section "KIND.NAME" is: variant, accelerator, remote or external.knob;
+ * NULL when it is none. */
+const char *profile_table_kind(const char *section);
 
 /* Names X of sections "[KIND.X]" in order of first appearance; NULL-terminated, free with
  * list_free(). */

@@ -30,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (profile_apply(&p, NULL, cfg, &err) < 0)
 			abort();
 		for (char **v = variants; *v; v++)
-			profile_apply(&p, *v, cfg, &err); /* bases may go in a circle */
+			if (profile_apply(&p, *v, cfg, &err) < 0)
+				abort();
 		list_free(variants);
 		config_free(cfg);
 		profile_done(&p);

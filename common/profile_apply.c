@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Using profiles that were read: applying them to a config, looking into their tables, and finding
+ * their files by name. */
+#include "common/profile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "version.h"
+
+static int apply_entry(
+	struct config *cfg, const char *dotted, const struct profile_entry *e, struct err *err)
+{
+	AUTO(free) char *from = NULL;
+
+	if (asprintf(&from, "profile:%s:%d", e->file, e->line) < 0)
+		return -ENOMEM;
+	return config_set(cfg, dotted, e->value, from, err);
+}
+
+static const struct profile_entry *find_entry(
+	const struct profile *p, const char *section, const char *key)
+{
+	for (size_t i = p->n; i-- > 0;)
+		if (!strcmp(p->entries[i].section, section) && !strcmp(p->entries[i].key, key))
+			return &p->entries[i];
+	return NULL;
+}
+
+static int unknown_variant(const struct profile *p, const char *variant, struct err *err)
+{
+	char **names = profile_tables(p, "variant");
+	const char *near = names ? err_nearest(variant, (const char *const *)names, SIZE_MAX)
+				 : NULL;
+
+	err_set(err, ENOENT, "%s: there is no [variant.%s]%s%s%s", p->path, variant,
+		near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+	list_free(names);
+	return -ENOENT;
+}
+
+static int apply_variant(const struct profile *p, const char *variant, size_t depth,
+	struct config *cfg, struct err *err)
+{
+	AUTO(free) char *section = NULL;
+	bool found = false;
+	int r = 0;
+
+	if (asprintf(&section, "variant.%s", variant) < 0)
+		return -ENOMEM;
+	const struct profile_entry *base = find_entry(p, section, "base");
+
+	if (base && depth > p->n)
+		return err_set(err, ELOOP, "%s:%d: [%s] base = %s: bases go in a circle",
+			base->file, base->line, section, base->value);
+	if (base)
+		r = apply_variant(p, base->value, depth + 1, cfg, err);
+	if (r == -ENOENT)
+		return err_prefix(err, r, "%s:%d: [%s] base", base->file, base->line, section);
+	for (size_t i = 0; !r && i < p->n; i++) {
+		const struct profile_entry *e = &p->entries[i];
+
+		if (strcmp(e->section, section) != 0)
+			continue;
+		found = true;
+		if (*e->key && strcmp(e->key, "base") != 0)
+			r = apply_entry(cfg, e->key, e, err);
+	}
+	return r || found ? r : unknown_variant(p, variant, err);
+}
+
+int profile_apply(const struct profile *p, const char *variant, struct config *cfg, struct err *err)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct profile_entry *e = &p->entries[i];
+		char dotted[160];
+		int r;
+
+		if (profile_table_kind(e->section))
+			continue;
+		snprintf(dotted, sizeof(dotted), "%s.%s", e->section, e->key);
+		r = apply_entry(cfg, dotted, e, err);
+		if (r < 0)
+			return r;
+	}
+	return variant ? apply_variant(p, variant, 0, cfg, err) : 0;
+}
+
+char **profile_tables(const struct profile *p, const char *kind)
+{
+	char **names = calloc(p->n + 1, sizeof(*names));
+	size_t n = 0, len = strlen(kind);
+
+	for (size_t i = 0; names && i < p->n; i++) {
+		const char *section = p->entries[i].section, *has = profile_table_kind(section);
+		bool known = !has || strcmp(has, kind) != 0;
+
+		for (size_t j = 0; !known && j < n; j++)
+			known = !strcmp(names[j], section + len + 1);
+		if (!known && !(names[n++] = strdup(section + len + 1))) {
+			list_free(names);
+			return NULL;
+		}
+	}
+	return names;
+}
+
+const char *profile_value(
+	const struct profile *p, const char *kind, const char *name, const char *key)
+{
+	AUTO(free) char *section = NULL;
+
+	if (asprintf(&section, "%s.%s", kind, name) < 0)
+		return NULL;
+	const struct profile_entry *e = find_entry(p, section, key);
+
+	return e ? e->value : NULL;
+}
+
+static const char *const folders[] = {"profiles", FEEDRATE_PROFILE_DIR};
+
+/* "Did you mean" over the profiles of both folders. */
+static int not_found(const char *name, struct err *err)
+{
+	char *names[256];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		AUTO(closedir) DIR *dir = opendir(folders[i]);
+		struct dirent *entry;
+
+		while (dir && (entry = readdir(dir)) && n < ARRAY_SIZE(names)) {
+			char *dot = strrchr(entry->d_name, '.');
+
+			if (dot && dot > entry->d_name && !strcmp(dot, ".ini") &&
+				(names[n] = strndup(entry->d_name, (size_t)(dot - entry->d_name))))
+				n++;
+		}
+	}
+	const char *near = err_nearest(name, (const char *const *)names, n);
+
+	err_set(err, ENOENT, "%s: no such profile (looked in ., ./profiles and %s)%s%s%s", name,
+		FEEDRATE_PROFILE_DIR, near ? "; did you mean " : "; give the path of an INI file",
+		near ? near : "", near ? "?" : "");
+	while (n > 0)
+		free(names[--n]);
+	return -ENOENT;
+}
+
+char *profile_find(const char *name, struct err *err)
+{
+	static const char *const suffixes[] = {"", ".ini"};
+
+	if (!access(name, F_OK))
+		return strdup(name);
+	for (size_t i = 0; !strchr(name, '/') && i < ARRAY_SIZE(folders); i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(suffixes); j++) {
+			AUTO(free) char *path = NULL;
+
+			if (asprintf(&path, "%s/%s%s", folders[i], name, suffixes[j]) < 0)
+				return NULL;
+			if (!access(path, F_OK))
+				return TAKE(path);
+		}
+	}
+	not_found(name, err);
+	return NULL;
+}
