@@ -28,8 +28,34 @@ static const char *type_name(const struct knob *k)
 	return k->type == KNOB_CHOICE ? k->words : names[k->type];
 }
 
+/* Text folded at spaces, each line after prefix. */
+static void print_folded(FILE *out, const char *prefix, const char *text, size_t width)
+{
+	while (*text) {
+		size_t n = strlen(text);
+
+		if (n > width) {
+			for (n = width; n > 1 && text[n] != ' ';)
+				n--;
+			if (n == 1) /* one long word */
+				n = strcspn(text, " ");
+		}
+		fprintf(out, "%s%.*s\n", prefix, (int)n, text);
+		text += n + strspn(text + n, " ");
+	}
+}
+
+/* "help." folded. */
+static void print_sentence(FILE *out, const char *prefix, const char *help)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s.", help);
+	print_folded(out, prefix, text, 78 - strlen(prefix));
+}
+
 /* The words of a row without their values: "auto, never". */
-static void print_words(FILE *out, const struct knob *k)
+static void print_words(FILE *out, const struct knob *k, const char *separator)
 {
 	bool value = false;
 
@@ -39,7 +65,7 @@ static void print_words(FILE *out, const struct knob *k)
 		else if (*p == ',')
 			value = false;
 		if (*p == ',')
-			fputs(", ", out);
+			fputs(separator, out);
 		else if (!value)
 			fputc(*p, out);
 	}
@@ -66,7 +92,7 @@ static void print_section(FILE *out, const struct cli *cli, const struct knob_se
 		const struct knob *k = &knobs[i];
 		size_t len = strlen(k->name) + 1;
 
-		if (!owns(cli, k) || strcmp(k->section, s->name))
+		if (!owns(cli, k) || strcmp(k->section, s->name) != 0)
 			continue;
 		if (!column)
 			fprintf(out, "  %-10s", s->name);
@@ -81,7 +107,13 @@ static void print_section(FILE *out, const struct cli *cli, const struct knob_se
 
 void knob_print_help(FILE *out, const struct cli *cli)
 {
-	fprintf(out, "%s: %s\n\nUsage: %s\n\n", cli->program, cli->summary, cli->usage);
+	fprintf(out, "%s: %s\n\nUsage: ", cli->program, cli->summary);
+	for (const char *p = cli->usage; *p; p++) {
+		fputc(*p, out);
+		if (*p == '\n')
+			fputs("       ", out);
+	}
+	fputs("\n\n", out);
 	for (const struct cli_option *o = cli->options; o && o->name; o++)
 		print_option(out, o);
 	fprintf(out, "  %-28s %s\n", "-h, --help [KNOB]", "this, or all about one knob");
@@ -93,9 +125,10 @@ void knob_print_help(FILE *out, const struct cli *cli)
 
 void knob_print_depth(FILE *out, const struct knob *k)
 {
-	fprintf(out, "%s.%s = %s\n\n  %s.\n\n", k->section, k->name,
-		k->type == KNOB_CHOICE ? "WORD" : type_name(k), k->help);
-	fprintf(out, "  default     %s\n", *k->def ? k->def : "(empty)");
+	fprintf(out, "%s.%s = %s\n\n", k->section, k->name,
+		k->type == KNOB_CHOICE ? "WORD" : type_name(k));
+	print_sentence(out, "  ", k->help);
+	fprintf(out, "\n  default     %s\n", *k->def ? k->def : "(empty)");
 	if (*k->min || *k->max)
 		fprintf(out, "  range       %s%s%s\n", *k->min ? k->min : "at most ",
 			*k->max && *k->min ? " to "
@@ -104,7 +137,7 @@ void knob_print_depth(FILE *out, const struct knob *k)
 			k->max);
 	if (*k->words) {
 		fprintf(out, "  %-12s", k->type == KNOB_CHOICE ? "one of" : "or");
-		print_words(out, k);
+		print_words(out, k, ", ");
 		fputc('\n', out);
 	}
 	if (*k->sweep)
@@ -148,7 +181,7 @@ static void print_man_knob(FILE *out, const struct knob *k)
 	fprintf(out, ".\n");
 	if (*k->words) {
 		fprintf(out, "Words: ");
-		print_words(out, k);
+		print_words(out, k, ", ");
 		fprintf(out, ".\n");
 	}
 	fprintf(out, "Default: ");
@@ -174,7 +207,7 @@ void knob_print_man(FILE *out, const struct cli *cli)
 		bool headed = false;
 
 		for (size_t i = 0; i < KNOB_N; i++) {
-			if (!owns(cli, &knobs[i]) || strcmp(knobs[i].section, s->name))
+			if (!owns(cli, &knobs[i]) || strcmp(knobs[i].section, s->name) != 0)
 				continue;
 			if (!headed)
 				fprintf(out, ".SH KNOBS: %s\n%s.\n", s->name, s->help);
@@ -192,18 +225,48 @@ void knob_print_ini(FILE *out, unsigned owner)
 		for (size_t i = 0; i < KNOB_N; i++) {
 			const struct knob *k = &knobs[i];
 
-			if (!(k->owner & owner) || strcmp(k->section, s->name))
+			if (!(k->owner & owner) || strcmp(k->section, s->name) != 0)
 				continue;
 			if (!headed)
 				fprintf(out, "# %s\n[%s]\n", s->help, s->name);
 			headed = true;
-			fprintf(out, "# %s.\n#%s = %s\n", k->help, k->name, k->def);
+			print_sentence(out, "# ", k->help);
+			fprintf(out, "#%s = %s\n", k->name, k->def);
 		}
 		if (headed)
 			fputc('\n', out);
 	}
 }
 
+/* The words that a value may be, a case of the shell each. */
+static void print_value_cases(FILE *out, const struct cli *cli)
+{
+	for (size_t i = 0; i < KNOB_N; i++) {
+		const struct knob *k = &knobs[i];
+
+		if (!owns(cli, k) || (!*k->words && k->type != KNOB_BOOL))
+			continue;
+		fprintf(out, "\t\t--%s.%s) words=\"", k->section, k->name);
+		if (k->type == KNOB_BOOL)
+			fputs("yes no", out);
+		else
+			print_words(out, k, " ");
+		fputs("\" ;;\n", out);
+	}
+}
+
+static void print_option_words(FILE *out, const struct cli *cli)
+{
+	for (const struct cli_option *o = cli->options; o && o->name; o++)
+		fprintf(out, "--%s ", o->name);
+	for (size_t i = 0; i < KNOB_N; i++)
+		if (owns(cli, &knobs[i]))
+			fprintf(out, "--%s.%s= ", knobs[i].section, knobs[i].name);
+	fputs("--help --version", out);
+}
+
+/* Bash splits words at '=': an option's value is the second word after it, or '=' itself while
+ * nothing is typed yet. */
 void knob_print_completion(FILE *out, const struct cli *cli)
 {
 	char function[64];
@@ -212,19 +275,22 @@ void knob_print_completion(FILE *out, const struct cli *cli)
 	for (const char *p = cli->program; *p && n < sizeof(function) - 1; p++)
 		function[n++] = *p == '-' ? '_' : *p;
 	function[n] = '\0';
-	fprintf(out, "# bash completion for %s\n_%s()\n{\n\tlocal words=\"", cli->program,
-		function);
-	for (const struct cli_option *o = cli->options; o && o->name; o++)
-		fprintf(out, "--%s ", o->name);
-	for (size_t i = 0; i < KNOB_N; i++)
-		if (owns(cli, &knobs[i]))
-			fprintf(out, "--%s.%s= ", knobs[i].section, knobs[i].name);
 	fprintf(out,
-		"--help --version\"\n\tlocal word=${COMP_WORDS[COMP_CWORD]}\n\n"
-		"\tif [[ $word == -* ]]; then\n"
-		"\t\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
-		"\t\t[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace\n"
-		"\telse\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n\tfi\n}\n"
+		"# bash completion for %s\n_%s()\n{\n"
+		"\tlocal words i=$COMP_CWORD\n\tlocal word=${COMP_WORDS[i]}\n\n"
+		"\tif [[ $word == \"=\" ]]; then\n\t\tword=\n\t\ti=$((i + 1))\n\tfi\n"
+		"\tif ((i >= 2)) && [[ ${COMP_WORDS[i - 1]} == \"=\" ]]; then\n"
+		"\t\tcase ${COMP_WORDS[i - 2]} in\n",
+		cli->program, function);
+	print_value_cases(out, cli);
+	fprintf(out, "\t\t*)\n\t\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
+		     "\t\t\treturn\n\t\t\t;;\n\t\tesac\n"
+		     "\telif [[ $word == -* ]]; then\n\t\twords=\"");
+	print_option_words(out, cli);
+	fprintf(out,
+		"\"\n\telse\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n\t\treturn\n\tfi\n"
+		"\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
+		"\t[[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace\n}\n"
 		"complete -F _%s %s\n",
 		function, cli->program);
 }
