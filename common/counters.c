@@ -4,7 +4,7 @@
 
 /* clang-format off */
 const struct counter counters[COUNTER_N] = {
-#define COUNTER(group, name, kind, unit, help) {GROUP_##group, #name, COUNTER_##kind, unit, help},
+#define COUNTER(group, name, kind, unit, help) {GROUP_##group, COUNTER_##kind, #name, unit, help},
 #include "common/counters.def"
 };
 /* clang-format on */

@@ -21,9 +21,8 @@ enum counter_id {
 
 struct counter {
 	enum counter_group group;
-	const char *name;
 	enum counter_kind kind;
-	const char *unit, *help;
+	const char *name, *unit, *help;
 };
 
 extern const struct counter counters[COUNTER_N];

@@ -22,7 +22,7 @@ int err_prefix(struct err *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* The word of words[0..n) nearest to what the user typed, or NULL when nothing is near enough
- * (edit distance above a third of its length). Words may be NULL-terminated with n = SIZE_MAX. */
+ * (edit distance above a third of its length and one). Words may be NULL-terminated with n = SIZE_MAX. */
 const char *err_nearest(const char *typed, const char *const *words, size_t n);
 
 /* Exit codes of every program. */

@@ -121,7 +121,7 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 	int r;
 
 	if (asprintf(&tmp, "%s.tmp.%d", path, (int)getpid()) < 0)
-		return -ENOMEM;
+		return err_set(err, ENOMEM, "out of memory");
 	r = write_and_sync(tmp, data, len, mode);
 	if (!r && rename(tmp, path) < 0)
 		r = -errno;
@@ -138,6 +138,7 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 int file_make_dirs(const char *path, mode_t mode)
 {
 	AUTO(free) char *copy = strdup(path);
+	struct stat st;
 
 	if (!copy)
 		return -ENOMEM;
@@ -149,9 +150,11 @@ int file_make_dirs(const char *path, mode_t mode)
 			return -errno;
 		*p = '/';
 	}
-	if (mkdir(copy, mode) < 0 && errno != EEXIST)
+	if (!mkdir(copy, mode))
+		return 0;
+	if (errno != EEXIST)
 		return -errno;
-	return 0;
+	return !stat(copy, &st) && S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -19,7 +19,7 @@ int file_read(const char *path, size_t max, char **ret_data, size_t *ret_len);
  * half-written. */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 
-int file_make_dirs(const char *path, mode_t mode); /* mkdir -p; 0 when it exists */
+int file_make_dirs(const char *path, mode_t mode); /* mkdir -p; 0 when it is there already */
 int file_remove_tree(const char *path);            /* rm -r, never follows symbolic links */
 
 /* $XDG_CACHE_HOME/feedrate or ~/.cache/feedrate; not created. */

@@ -88,6 +88,10 @@ void log_line(enum log_level level, struct log_site *site, const char *fmt, ...)
 	va_end(ap);
 	if (n > (int)sizeof(line) - 40)
 		n = (int)sizeof(line) - 40;
+	/* Names from elsewhere must not look like lines of ours. */
+	for (int i = 0; i < n; i++)
+		if ((unsigned char)line[i] < ' ')
+			line[i] = '?';
 	if (dropped)
 		n += snprintf(line + n, sizeof(line) - (size_t)n, " (%u alike left out)", dropped);
 	line[n++] = '\n';

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -28,6 +29,18 @@ static int end_cut_line(int fd)
 	return write(fd, "\n", 1) == 1 ? 0 : -errno;
 }
 
+/* A full disk may take a part of the line; only the next write(2) would say why. */
+static int write_line(int fd, const char *line, size_t len)
+{
+	ssize_t n = write(fd, line, len);
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n < len)
+		return -ENOSPC;
+	return fdatasync(fd) < 0 ? -errno : 0;
+}
+
 int record_append(const char *path, json_t *record, struct err *err)
 {
 	AUTO(free) char *text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(12));
@@ -36,10 +49,8 @@ int record_append(const char *path, json_t *record, struct err *err)
 	int len = text ? asprintf(&line, "%s\n", text) : -1;
 	int r = fd < 0 ? -errno : len < 0 ? -ENOMEM : end_cut_line(fd);
 
-	if (!r && write(fd, line, (size_t)len) != len)
-		r = errno ? -errno : -EIO;
-	if (!r && fdatasync(fd) < 0)
-		r = -errno;
+	if (!r)
+		r = write_line(fd, line, (size_t)len);
 	return r < 0 ? err_set(err, -r,
 			       "%s: cannot write a record: %s; free space or choose another -o",
 			       path, strerror(-r))
@@ -138,6 +149,41 @@ static json_t *proc_line(const char *path, const char *key)
 	return json_stringn(p, strcspn(p, "\n"));
 }
 
+/* The type that stands after " - " in the line of mountinfo with this id. */
+static json_t *mount_type(const char *mountinfo, uint64_t id)
+{
+	for (const char *line = mountinfo; *line;) {
+		const char *end = strchrnul(line, '\n');
+		const char *type = memmem(line, (size_t)(end - line), " - ", 3);
+
+		if (type && strtoull(line, NULL, 10) == id)
+			return json_stringn(type + 3, strcspn(type + 3, " \n"));
+		line = *end ? end + 1 : end;
+	}
+	return json_null();
+}
+
+/* The type of the filesystem under our data sets and caches, which need not exist yet; null where
+ * the kernel does not tell (before 5.8). */
+static json_t *cache_filesystem(void)
+{
+	AUTO(free) char *path = file_cache_home();
+	AUTO(free) char *mountinfo = NULL;
+	struct statx st = {0};
+	size_t len;
+
+	if (!path || file_read("/proc/self/mountinfo", 1 << 22, &mountinfo, &len) < 0)
+		return json_null();
+	while (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0) {
+		char *slash = strrchr(path, '/');
+
+		if (errno != ENOENT || !slash || !slash[1])
+			return json_null();
+		slash[slash == path] = '\0';
+	}
+	return st.stx_mask & STATX_MNT_ID ? mount_type(mountinfo, st.stx_mnt_id) : json_null();
+}
+
 static json_t *distribution(void)
 {
 	AUTO(free) char *text = NULL;
@@ -170,8 +216,10 @@ json_t *record_environment(void)
 	json_object_set_new(env, "cpu", proc_line("/proc/cpuinfo", "model name"));
 	json_object_set_new(env, "cpus", json_integer(topology_cpus(&t, CPU_AUTO)));
 	json_object_set_new(env, "cpus_why", json_string(t.why));
+	json_object_set_new(env, "cpu_quota", t.quota > 0 ? json_real(t.quota) : json_null());
 	json_object_set_new(env, "ram_bytes", json_integer(t.ram_bytes));
 	json_object_set_new(env, "memory_limit_bytes", json_integer(t.memory_limit));
 	json_object_set_new(env, "l3_bytes", json_integer(t.l3_bytes));
+	json_object_set_new(env, "fs", cache_filesystem());
 	return env;
 }

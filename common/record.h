@@ -24,7 +24,8 @@ double record_number(const json_t *record, const char *path);
 const char *record_text(const json_t *record, const char *path); /* NULL when absent */
 
 /* {"host":..,"kernel":..,"cpu":..,"cpus":..,"ram_bytes":..,"fs":..,...}: this machine, for `env`
- * and environment.json. Names no user and no secret. */
+ * and environment.json. fs: type of the filesystem under $XDG_CACHE_HOME/feedrate. What could not be
+ * found out is null. Names no user and no secret. */
 json_t *record_environment(void);
 
 #endif

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small parts of common: messages, histogram, token bucket, CRC32C, files, log lines. */
+/* The small parts of common: messages, histogram, token bucket, CRC32C, counters, files, log lines. */
 #include "tests/unit/test.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "common/bucket.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/counters.h"
 #include "common/crc32c.h"
 #include "common/hist.h"
 #include "common/log.h"
@@ -21,6 +24,31 @@ static void the_nearest_word_is_near(void **state)
 	assert_string_equal(err_nearest("lur", words, 3), "lru");
 	assert_string_equal(err_nearest("s3fif", words, SIZE_MAX), "s3fifo");
 	assert_null(err_nearest("clairvoyant", words, 3));
+	assert_null(err_nearest("", words, 0));
+}
+
+static void a_word_too_long_is_near_nothing(void **state)
+{
+	char typed[200];
+	const char *const words[] = {typed};
+
+	memset(typed, 'a', sizeof(typed) - 1);
+	typed[sizeof(typed) - 1] = '\0';
+	assert_null(err_nearest(typed, words, 1));
+}
+
+static void a_long_message_is_cut(void **state)
+{
+	struct err err;
+	char longer[2 * sizeof(err.msg)];
+
+	memset(longer, 'a', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	err_set(&err, EIO, "%s", longer);
+	assert_int_equal(strlen(err.msg), sizeof(err.msg) - 1);
+	err_prefix(&err, -EIO, "x");
+	assert_int_equal(strlen(err.msg), sizeof(err.msg) - 1);
+	assert_memory_equal(err.msg, "x: aaa", 6);
 }
 
 static void a_prefix_goes_before_the_message(void **state)
@@ -44,6 +72,24 @@ static void crc32c_agrees_with_rfc_3720(void **state)
 	assert_int_equal(crc32c(0, ones, 32), 0x62a8ab43);
 	assert_int_equal(crc32c(0, up, 32), 0x46dd794e);
 	assert_int_equal(crc32c(crc32c(0, up, 11), up + 11, 21), 0x46dd794e);
+}
+
+static void counters_print_by_group(void **state)
+{
+	static struct counter_set set;
+
+	counter_add(&set, LAYER_reads, 2);
+	counter_add(&set, LAYER_reads, 3);
+	counter_put(&set, FUSE_threads, 7);
+	json_t *layer = counters_to_json(&set, GROUP_LAYER);
+	json_t *fuse = counters_to_json(&set, GROUP_FUSE);
+
+	assert_int_equal(json_integer_value(json_object_get(layer, "reads")), 5);
+	assert_int_equal(json_integer_value(json_object_get(fuse, "threads")), 7);
+	assert_int_equal(json_integer_value(json_object_get(fuse, "reads")), 0);
+	assert_null(json_object_get(layer, "threads"));
+	json_decref(layer);
+	json_decref(fuse);
 }
 
 static int compare(const void *a, const void *b)
@@ -75,6 +121,22 @@ static void quantiles_are_within_a_bucket(void **state)
 	assert_int_equal(hist_quantile_ns(&h, 0.5), -1);
 }
 
+static void merged_histograms_hold_both(void **state)
+{
+	static struct hist a, b;
+
+	for (int i = 0; i < 99; i++)
+		hist_add(&a, 10);
+	hist_add(&b, -5);               /* counts as 0 */
+	hist_add(&b, INT64_C(1) << 50); /* beyond the last bucket */
+	hist_merge(&a, &b);
+	assert_int_equal(a.count, 101);
+	assert_int_equal(a.max_ns, INT64_C(1) << 50);
+	assert_int_equal(hist_quantile_ns(&a, 0), 0);
+	assert_int_equal(hist_quantile_ns(&a, 0.5), 10);
+	assert_true(hist_quantile_ns(&a, 1) > INT64_C(1) << 39);
+}
+
 static void a_bucket_delivers_its_rate(void **state)
 {
 	struct bucket b;
@@ -87,6 +149,15 @@ static void a_bucket_delivers_its_rate(void **state)
 	/* Idle for 10 s: credit is the burst and no more. */
 	until = bucket_charge(&b, 100000, start + 10 * NSEC_PER_SEC);
 	assert_int_equal(until, start + 10 * NSEC_PER_SEC + 50 * NSEC_PER_MSEC);
+}
+
+static void an_unlimited_bucket_never_waits(void **state)
+{
+	struct bucket b;
+
+	bucket_init(&b, 0, 0);
+	assert_int_equal(bucket_charge(&b, UINT64_MAX, 5), 5);
+	assert_int_equal(bucket_wait(&b, UINT64_MAX), 0);
 }
 
 static struct bucket shared;
@@ -117,23 +188,95 @@ static void threads_share_a_rate(void **state)
 	assert_int_equal(latest - start, NSEC_PER_SEC);
 }
 
-static void a_full_disk_leaves_nothing_half_written(void **state)
+static int entries_of(const char *path)
+{
+	AUTO(closedir) DIR *dir = opendir(path);
+	struct dirent *entry;
+	int n = 0;
+
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	return n;
+}
+
+static void a_file_is_replaced_at_once(void **state)
 {
 	char *dir = scratch_make();
 	AUTO(free) char *path = scratch_file(dir, "x", "old");
 	AUTO(free) char *text = NULL;
+	size_t len;
+
+	assert_int_equal(file_write_atomic(path, "new", 3, 0644, NULL), 0);
+	assert_int_equal(file_read(path, 100, &text, &len), 0);
+	assert_string_equal(text, "new");
+	assert_int_equal(entries_of(dir), 1);
+	scratch_remove(dir);
+}
+
+/* A limit on the size of files makes write(2) stop half way, as a full disk does. */
+static void a_failed_write_leaves_the_old_file(void **state)
+{
+	static const char data[65536];
+	char *dir = scratch_make();
+	AUTO(free) char *path = scratch_file(dir, "x", "old");
+	AUTO(free) char *text = NULL;
+	struct rlimit before, small;
 	struct err err = {""};
 	size_t len;
 
-	assert_int_equal(file_write_atomic(path, "new", 3, 0644, &err), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = (struct rlimit){4096, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	int r = file_write_atomic(path, data, sizeof(data), 0644, &err);
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(r, -EFBIG);
+	assert_non_null(strstr(err.msg, "/x: cannot write: File too large"));
 	assert_int_equal(file_read(path, 100, &text, &len), 0);
-	assert_string_equal(text, "new");
-	assert_true(file_write_atomic("/proc/nowhere/x", "new", 3, 0644, &err) < 0);
-	assert_non_null(strstr(err.msg, "cannot write"));
+	assert_string_equal(text, "old");
+	assert_int_equal(entries_of(dir), 1);
+	scratch_remove(dir);
+}
+
+static void a_full_disk_is_told(void **state)
+{
 	AUTO(close) int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
 	assert_int_equal(file_pwrite_all(full, "x", 1, 0), -ENOSPC);
+}
+
+static void a_read_that_ends_early_is_an_error(void **state)
+{
+	AUTO(close) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char c;
+
+	assert_int_equal(file_pread_all(null, &c, 1, 0), -EIO);
+}
+
+static void folders_are_made_on_the_way(void **state)
+{
+	char *dir = scratch_make();
+	AUTO(free) char *deep = NULL, *file = scratch_file(dir, "file", "x");
+	struct stat st;
+
+	assert_true(asprintf(&deep, "%s/a/b/c", dir) > 0);
+	assert_int_equal(file_make_dirs(deep, 0755), 0);
+	assert_int_equal(file_make_dirs(deep, 0755), 0);
+	assert_int_equal(stat(deep, &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	assert_int_equal(file_make_dirs(file, 0755), -ENOTDIR);
 	scratch_remove(dir);
+}
+
+static void free_space_is_that_of_the_nearest_parent(void **state)
+{
+	int64_t here = -1, below = -1;
+
+	assert_int_equal(file_free_bytes("/tmp", &here), 0);
+	assert_int_equal(file_free_bytes("/tmp/not/made/yet", &below), 0);
+	assert_true(here > 0 && below > 0);
+	assert_int_equal(file_free_bytes("not-made", &below), 0);
 }
 
 static void reading_is_bounded(void **state)
@@ -150,8 +293,9 @@ static void removing_a_tree_follows_no_links(void **state)
 {
 	char *dir = scratch_make(), *outside = scratch_make();
 	AUTO(free) char *kept = scratch_file(outside, "kept", "x");
-	AUTO(free) char *link = NULL, *deep = scratch_file(dir, "a/b/c", "x");
+	AUTO(free) char *link = NULL;
 
+	free(scratch_file(dir, "a/b/c", "x"));
 	assert_true(asprintf(&link, "%s/a/link", dir) > 0);
 	assert_int_equal(symlink(outside, link), 0);
 	assert_int_equal(file_remove_tree(dir), 0);
@@ -185,19 +329,77 @@ static void a_call_site_logs_ten_lines_a_second(void **state)
 	scratch_remove(dir);
 }
 
+static void what_was_left_out_is_counted(void **state)
+{
+	char *dir = scratch_make();
+	AUTO(free) char *path = NULL, *text = NULL;
+	size_t len;
+
+	assert_true(asprintf(&path, "%s/log", dir) > 0);
+	assert_int_equal(log_open("test", LOG_INFO, path, NULL), 0);
+	for (int i = 0; i < 26; i++) {
+		if (i == 25)
+			clock_sleep_until(clock_now_ns() + NSEC_PER_SEC + 10 * NSEC_PER_MSEC);
+		log_info("line %d", i);
+	}
+	log_close();
+	assert_int_equal(file_read(path, 1 << 20, &text, &len), 0);
+	assert_non_null(strstr(text, "line 9\n"));
+	assert_null(strstr(text, "line 10"));
+	assert_non_null(strstr(text, "line 25 (15 alike left out)\n"));
+	scratch_remove(dir);
+}
+
+static void a_name_cannot_forge_a_line(void **state)
+{
+	char *dir = scratch_make();
+	AUTO(free) char *path = NULL, *text = NULL;
+	size_t len;
+
+	assert_true(asprintf(&path, "%s/log", dir) > 0);
+	assert_int_equal(log_open("test", LOG_INFO, path, NULL), 0);
+	log_error("%s", "key\n2026 cachefs error: forged\x1b[2J");
+	log_close();
+	assert_int_equal(file_read(path, 1 << 20, &text, &len), 0);
+	assert_non_null(strstr(text, " test error key?2026 cachefs error: forged?[2J\n"));
+	scratch_remove(dir);
+}
+
+static void sleeping_does_not_drift(void **state)
+{
+	int64_t deadline = clock_now_ns() + 2 * NSEC_PER_MSEC;
+	int64_t late = clock_sleep_until(deadline);
+
+	assert_true(late >= 0);
+	assert_true(clock_now_ns() >= deadline + late);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_nearest_word_is_near),
+		cmocka_unit_test(a_word_too_long_is_near_nothing),
 		cmocka_unit_test(a_prefix_goes_before_the_message),
+		cmocka_unit_test(a_long_message_is_cut),
+		cmocka_unit_test(counters_print_by_group),
 		cmocka_unit_test(crc32c_agrees_with_rfc_3720),
 		cmocka_unit_test(quantiles_are_within_a_bucket),
+		cmocka_unit_test(merged_histograms_hold_both),
 		cmocka_unit_test(a_bucket_delivers_its_rate),
+		cmocka_unit_test(an_unlimited_bucket_never_waits),
 		cmocka_unit_test(threads_share_a_rate),
-		cmocka_unit_test(a_full_disk_leaves_nothing_half_written),
+		cmocka_unit_test(a_file_is_replaced_at_once),
+		cmocka_unit_test(a_failed_write_leaves_the_old_file),
+		cmocka_unit_test(a_full_disk_is_told),
+		cmocka_unit_test(a_read_that_ends_early_is_an_error),
+		cmocka_unit_test(folders_are_made_on_the_way),
+		cmocka_unit_test(free_space_is_that_of_the_nearest_parent),
 		cmocka_unit_test(reading_is_bounded),
 		cmocka_unit_test(removing_a_tree_follows_no_links),
 		cmocka_unit_test(a_call_site_logs_ten_lines_a_second),
+		cmocka_unit_test(what_was_left_out_is_counted),
+		cmocka_unit_test(a_name_cannot_forge_a_line),
+		cmocka_unit_test(sleeping_does_not_drift),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

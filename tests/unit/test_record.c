@@ -2,6 +2,7 @@
 /* Records survive a kill in mid-line and say what was left out. */
 #include "tests/unit/test.h"
 
+#include <errno.h>
 #include <math.h>
 
 #include "common/cleanup.h"
@@ -81,6 +82,26 @@ static void another_schema_is_left_out(void **state)
 	json_decref(all);
 }
 
+static void a_full_disk_is_told(void **state)
+{
+	json_t *r = json_pack("{s:s}", "schema", RECORD_SCHEMA);
+	struct err err = {""};
+
+	assert_int_equal(record_append("/dev/full", r, &err), -ENOSPC);
+	assert_string_equal(err.msg, "/dev/full: cannot write a record: No space left on device; "
+				     "free space or choose another -o");
+	json_decref(r);
+}
+
+static void missing_records_are_told(void **state)
+{
+	struct err err = {""};
+
+	assert_null(record_load("/nowhere/records.jsonl", NULL, &err));
+	assert_string_equal(err.msg, "/nowhere/records.jsonl: cannot read: No such file or "
+				     "directory; is this a folder of results?");
+}
+
 static void the_environment_names_the_machine(void **state)
 {
 	json_t *env = record_environment();
@@ -88,6 +109,19 @@ static void the_environment_names_the_machine(void **state)
 	assert_true(json_integer_value(json_object_get(env, "cpus")) >= 1);
 	assert_true(json_integer_value(json_object_get(env, "ram_bytes")) > 0);
 	assert_true(json_is_string(json_object_get(env, "kernel")));
+	assert_true(json_is_string(json_object_get(env, "host")));
+	assert_non_null(json_object_get(env, "cpu_quota"));
+	json_decref(env);
+}
+
+/* /proc is a filesystem of its own everywhere. */
+static void the_environment_names_the_filesystem(void **state)
+{
+	assert_int_equal(setenv("XDG_CACHE_HOME", "/proc", 1), 0);
+	json_t *env = record_environment(), *fs = json_object_get(env, "fs");
+
+	if (!json_is_null(fs)) /* before Linux 5.8 */
+		assert_string_equal(json_string_value(fs), "proc");
 	json_decref(env);
 }
 
@@ -97,7 +131,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(figures_are_found_by_path, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(a_cut_line_swallows_no_other, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(another_schema_is_left_out, make_dir, remove_dir),
+		cmocka_unit_test(a_full_disk_is_told),
+		cmocka_unit_test(missing_records_are_told),
 		cmocka_unit_test(the_environment_names_the_machine),
+		cmocka_unit_test(the_environment_names_the_filesystem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,55 @@ static void v1_quota_and_memory(void **state)
 	assert_int_equal(t.memory_limit, 2147483648);
 }
 
+/* A container sees its group as "/", or as a path that its own mount does not have. */
+static void containers_find_their_limits_at_the_top(void **state)
+{
+	struct topology t;
+
+	put("proc/self/cgroup", "0::/kubepods/pod1/c1\n");
+	put("sys/fs/cgroup/cpu.max", "50000 100000\n");
+	put("sys/fs/cgroup/memory.max", "536870912\n");
+	assert_int_equal(topology_read(root, &t, NULL), 0);
+	assert_true(t.quota > 0.49 && t.quota < 0.51);
+	assert_non_null(strstr(t.why, "cgroup / allows 0.5"));
+	assert_int_equal(t.memory_limit, 536870912);
+}
+
+static void limits_above_the_machine_are_none(void **state)
+{
+	struct topology t;
+
+	put("proc/self/cgroup", "0::/a\n");
+	put("sys/fs/cgroup/a/memory.max", "1099511627776\n");
+	put("sys/fs/cgroup/a/cpu.max", "garbage\n");
+	assert_int_equal(topology_read(root, &t, NULL), 0);
+	assert_int_equal(t.memory_limit, t.ram_bytes);
+	assert_true(t.quota <= 0);
+}
+
+/* A cpuset shows in the affinity mask. */
+static void a_narrower_mask_is_seen(void **state)
+{
+	struct topology t;
+	cpu_set_t before, one;
+	int cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	if (CPU_COUNT(&before) < 2)
+		skip();
+	while (!CPU_ISSET(cpu, &before))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	int r = topology_read("", &t, NULL);
+
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	assert_int_equal(r, 0);
+	assert_int_equal(t.allowed, 1);
+	assert_true(t.online >= 2);
+}
+
 static void affinity_caps_a_larger_quota(void **state)
 {
 	struct topology t = {.allowed = 2, .quota = 16};
@@ -100,6 +149,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			v2_parents_limit_their_children, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(v1_quota_and_memory, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(
+			containers_find_their_limits_at_the_top, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(
+			limits_above_the_machine_are_none, make_root, remove_root),
+		cmocka_unit_test(a_narrower_mask_is_seen),
 		cmocka_unit_test(affinity_caps_a_larger_quota),
 		cmocka_unit_test(threads_bind_to_one_cpu),
 	};
