@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/knob.h"
+#include "common/log.h"
 
 AUTO_FREE(config, struct config, config_free);
 
@@ -26,27 +27,84 @@ static void names_are_unique_and_have_help(void **state)
 	}
 }
 
-/* Every default and every value that a sweep tries goes through the user's parser, and its text
- * reads back to the same value. */
-static void defaults_and_sweep_values_parse(void **state)
+/* The bytes of a field, or what a text field points to. */
+static void expect_same_field(const struct config *a, const struct config *b, const struct knob *k)
+{
+	static const size_t size[] = {
+		[KNOB_BOOL] = sizeof(bool),
+		[KNOB_COUNT] = sizeof(int64_t),
+		[KNOB_SIZE] = sizeof(int64_t),
+		[KNOB_RATE] = sizeof(int64_t),
+		[KNOB_TIME] = sizeof(int64_t),
+		[KNOB_RATIO] = sizeof(double),
+		[KNOB_CHOICE] = sizeof(int),
+	};
+	const char *x = (const char *)a + k->offset, *y = (const char *)b + k->offset;
+
+	if (k->type == KNOB_STRING)
+		assert_string_equal(*(char *const *)x, *(char *const *)y);
+	else
+		assert_memory_equal(x, y, size[k->type]);
+}
+
+static void expect_round_trip(const struct knob *k, const char *text)
 {
 	AUTO(config) struct config *cfg = config_new();
+	AUTO(config) struct config *back = config_new();
+	char dotted[64];
+	struct err err = {""};
 
-	assert_non_null(cfg);
+	dotted_name(k, dotted);
+	if (config_set(cfg, dotted, text, "option", &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(config_set(back, dotted, config_text(cfg, k), "", NULL), 0);
+	expect_same_field(cfg, back, k);
+}
+
+/* Through the user's parser, which checks the bounds, and back. */
+static void defaults_sweep_values_and_words_read_back(void **state)
+{
 	for (size_t i = 0; i < KNOB_N; i++) {
-		char **values = list_split(
-			knobs[i].type == KNOB_STRING ? "" : knobs[i].sweep, ',', NULL);
-		char dotted[64];
-		struct err err;
+		const struct knob *k = &knobs[i];
+		/* The sweep of a list (bench.gpus) is one value after another of it too. */
+		char **values = list_split(k->sweep, ',', NULL);
+		char **words = list_split(k->words, ',', NULL);
 
-		dotted_name(&knobs[i], dotted);
-		assert_false(config_is_set(cfg, &knobs[i]));
-		for (char **v = values; *v; v++) {
-			if (config_set(cfg, dotted, *v, "option", &err) < 0)
-				fail_msg("%s", err.msg);
-			assert_string_equal(config_text(cfg, &knobs[i]), *v);
+		expect_round_trip(k, k->def);
+		for (char **v = values; *v; v++)
+			expect_round_trip(k, *v);
+		for (char **w = words; *w; w++) {
+			(*w)[strcspn(*w, "=")] = '\0';
+			expect_round_trip(k, *w);
 		}
 		list_free(values);
+		list_free(words);
+	}
+}
+
+/* A bound that does not parse would bind nobody. */
+static void bounds_are_values(void **state)
+{
+	for (size_t i = 0; i < KNOB_N; i++) {
+		if (*knobs[i].min)
+			expect_round_trip(&knobs[i], knobs[i].min);
+		if (*knobs[i].max)
+			expect_round_trip(&knobs[i], knobs[i].max);
+		if (*knobs[i].min || *knobs[i].max)
+			assert_true(knobs[i].type >= KNOB_COUNT && knobs[i].type <= KNOB_RATIO);
+	}
+}
+
+static void sections_hold_knobs_and_have_help(void **state)
+{
+	for (const struct knob_section *s = knob_sections; s->name; s++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < KNOB_N; i++)
+			n += !strcmp(knobs[i].section, s->name);
+		assert_true(n > 0);
+		assert_true(*s->help != '\0');
+		assert_true(knob_is_section(s->name));
 	}
 }
 
@@ -73,6 +131,7 @@ static void choices_agree_with_their_enums(void **state)
 		{"disk.page_cache", "drop", PAGE_CACHE_DROP},
 		{"data.format", "tfrecord", FORMAT_TFRECORD},
 		{"data.format", "imagefolder", FORMAT_IMAGEFOLDER},
+		{"bench.format", "tfrecord", FORMAT_TFRECORD},
 		{"bench.format", "imagefolder", FORMAT_IMAGEFOLDER},
 		{"http.version", "auto", HTTP_VERSION_AUTO},
 		{"http.version", "1.1", HTTP_VERSION_1_1},
@@ -82,9 +141,31 @@ static void choices_agree_with_their_enums(void **state)
 		{"http.listing", "autoindex", LIST_AUTOINDEX},
 		{"bench.sync", "step", SYNC_STEP},
 		{"bench.sync", "none", SYNC_NONE},
+		{"bench.verify", "none", 0},
+		{"bench.verify", "crc", 1},
+		{"log.level", "error", LOG_ERROR},
+		{"log.level", "warn", LOG_WARN},
+		{"log.level", "info", LOG_INFO},
+		{"log.level", "debug", LOG_DEBUG},
+		{"cache.policy", "lru", 0}, /* the order of cachefs/policy.c's registry */
+		{"cache.policy", "none", 1},
 	};
 	AUTO(config) struct config *cfg = config_new();
 
+	for (size_t i = 0; i < KNOB_N; i++) {
+		char **words = list_split(knobs[i].words, ',', NULL);
+		char dotted[64];
+		size_t named = 0, n = 0;
+
+		dotted_name(&knobs[i], dotted);
+		while (words[n])
+			n++;
+		list_free(words);
+		for (size_t j = 0; j < ARRAY_SIZE(expected); j++)
+			named += !strcmp(expected[j].knob, dotted);
+		if (knobs[i].type == KNOB_CHOICE && named != n)
+			fail_msg("%s has %zu words, this test knows %zu", dotted, n, named);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
 		const struct knob *k = knob_find(expected[i].knob, NULL);
 
@@ -105,6 +186,11 @@ static void words_stand_for_values_beyond_the_range(void **state)
 	assert_int_equal(cfg->bench.page_cache, PAGE_CACHE_ANY);
 	assert_int_equal(config_set(cfg, "bench.decode", "250us", "", NULL), 0);
 	assert_int_equal(cfg->bench.decode, 250000);
+	assert_int_equal(config_set(cfg, "bench.decode", "none", "", NULL), 0);
+	assert_int_equal(cfg->bench.decode, BENCH_DECODE_NONE);
+	assert_string_equal(config_text(cfg, &knobs[KNOB_ID_bench_decode]), "none");
+	/* The value itself is none of the user's business. */
+	assert_int_equal(config_set(cfg, "disk.capacity", "-1", "", NULL), -EINVAL);
 }
 
 static void expect_message(const char *knob, const char *text, int code, const char *message)
@@ -133,6 +219,15 @@ static void mistakes_name_the_remedy(void **state)
 		"mem.capacity: \"lots\" is not a size such as 64K, 256M or 1.5G, or one of auto");
 	expect_message(
 		"meta.enabled", "maybe", -EINVAL, "meta.enabled: \"maybe\" is not yes or no");
+	expect_message("cpu.count", "5000", -ERANGE,
+		"cpu.count: 5000 is out of range; give 1 to 4096 (or auto, ceil, floor)");
+	expect_message("data.seed", "-1", -ERANGE, "data.seed: -1 is out of range; give 0 or more");
+	expect_message("throttle.bandwidth", "0.4", -EINVAL,
+		"throttle.bandwidth: \"0.4\" is not a rate such as 100M/s, 1.25G/s or 800Mbit/s");
+	expect_message("data.seed", "9223372036854775808", -ERANGE,
+		"data.seed: 9223372036854775808 is larger than any value can be");
+	expect_message(
+		"disk.path", "a\nb", -EINVAL, "disk.path: \"a\nb\" is not a text of one line");
 }
 
 static void a_refused_value_changes_nothing(void **state)
@@ -158,7 +253,7 @@ static void children_get_what_is_set(void **state)
 	list_free(args);
 }
 
-static void the_effective_profile_reads_back(void **state)
+static void the_effective_profile_says_where_from(void **state)
 {
 	AUTO(config) struct config *cfg = config_new();
 	AUTO(free) char *text = NULL;
@@ -230,19 +325,25 @@ static void lists_are_trimmed(void **state)
 	list_free(list);
 }
 
-static void generated_texts_name_every_knob(void **state)
+static const struct cli cachefs = {
+	"cachefs", "cachefs ORIGIN DIR", "a test", NULL, OWNER_CACHEFS, NULL, NULL};
+
+/* What print writes for a program with the knobs of cachefs. */
+static char *text_of(void (*print)(FILE *, const struct cli *))
 {
-	static const struct cli cli = {
-		"cachefs", "cachefs ORIGIN DIR", "a test", NULL, OWNER_CACHEFS, NULL, NULL};
-	AUTO(free) char *text = NULL;
+	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	knob_print_help(out, &cli);
-	knob_print_man(out, &cli);
-	knob_print_completion(out, &cli);
-	knob_print_ini(out, OWNER_CACHEFS);
+	print(out, &cachefs);
 	fclose(out);
+	return text;
+}
+
+static void completion_names_every_knob_of_the_program(void **state)
+{
+	AUTO(free) char *text = text_of(knob_print_completion);
+
 	for (size_t i = 0; i < KNOB_N; i++) {
 		char option[80];
 
@@ -252,21 +353,111 @@ static void generated_texts_name_every_knob(void **state)
 	}
 }
 
+/* Runs bash over the generated text, as if TAB were pressed after the last of words. */
+static void expect_completions(const char *words, const char *expected)
+{
+	char *dir = scratch_make(), got[256] = "";
+	AUTO(free) char *text = text_of(knob_print_completion);
+	AUTO(free) char *path = scratch_file(dir, "completion", text);
+	AUTO(free) char *command = NULL;
+
+	assert_true(asprintf(&command,
+			    "bash -uc 'compopt() { :; }; . %s; COMP_WORDS=(cachefs %s); "
+			    "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _cachefs; "
+			    "echo -n \"${COMPREPLY[*]}\"'",
+			    path, words) > 0);
+	FILE *bash = popen(command, "r");
+
+	assert_non_null(bash);
+	got[fread(got, 1, sizeof(got) - 1, bash)] = '\0';
+	assert_int_equal(pclose(bash), 0);
+	assert_string_equal(got, expected);
+	scratch_remove(dir);
+}
+
+static void completion_works_in_bash(void **state)
+{
+	expect_completions("--fuse.op", "--fuse.open_mode=");
+	expect_completions("--fuse.open_mode =", "direct page noopen passthrough auto");
+	expect_completions("--fuse.open_mode = p", "page passthrough");
+	expect_completions("--meta.enabled = y", "yes");
+	expect_completions("--disk.path = /dev/nul", "/dev/null");
+}
+
+static void help_fits_a_screen(void **state)
+{
+	AUTO(free) char *text = text_of(knob_print_help);
+	size_t lines = 0;
+
+	for (char *line = text; *line; line += strcspn(line, "\n") + 1) {
+		assert_true(strcspn(line, "\n") <= 79);
+		lines++;
+	}
+	assert_true(lines <= 24);
+	for (size_t i = 0; i < KNOB_N; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), " %s", knobs[i].name);
+		if (knobs[i].owner & OWNER_CACHEFS)
+			assert_non_null(strstr(text, name));
+	}
+}
+
+static void help_in_depth_says_all_of_a_row(void **state)
+{
+	AUTO(free) char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	knob_print_depth(out, &knobs[KNOB_ID_cpu_count]);
+	fclose(out);
+	assert_string_equal(text,
+		"cpu.count = COUNT\n\n"
+		"  CPUs that thread pools are sized for; auto: affinity, cpuset and the\n"
+		"  smallest cgroup quota up to the root.\n\n"
+		"  default     auto\n"
+		"  range       1 to 4096\n"
+		"  or          auto, ceil, floor\n"
+		"  swept over  1,2,auto\n"
+		"  elsewhere   -XX:ActiveProcessorCount\n"
+		"  takes hold  at start\n");
+}
+
+static void the_manual_page_has_a_paragraph_a_knob(void **state)
+{
+	AUTO(free) char *text = text_of(knob_print_man);
+
+	for (size_t i = 0; i < KNOB_N; i++) {
+		char option[80];
+
+		snprintf(option, sizeof(option), ".TP\n.BI \\-\\-%s.%s= ", knobs[i].section,
+			knobs[i].name);
+		if (!(knobs[i].owner & OWNER_CACHEFS) != !strstr(text, option))
+			fail_msg("manual page and table disagree on %s", option);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_unique_and_have_help),
-		cmocka_unit_test(defaults_and_sweep_values_parse),
+		cmocka_unit_test(defaults_sweep_values_and_words_read_back),
+		cmocka_unit_test(bounds_are_values),
+		cmocka_unit_test(sections_hold_knobs_and_have_help),
 		cmocka_unit_test(choices_agree_with_their_enums),
 		cmocka_unit_test(words_stand_for_values_beyond_the_range),
 		cmocka_unit_test(mistakes_name_the_remedy),
 		cmocka_unit_test(a_refused_value_changes_nothing),
 		cmocka_unit_test(children_get_what_is_set),
-		cmocka_unit_test(the_effective_profile_reads_back),
+		cmocka_unit_test(the_effective_profile_says_where_from),
 		cmocka_unit_test(json_tells_where_a_value_came_from),
 		cmocka_unit_test(mount_options_set_knobs),
 		cmocka_unit_test(lists_are_trimmed),
-		cmocka_unit_test(generated_texts_name_every_knob),
+		cmocka_unit_test(completion_names_every_knob_of_the_program),
+		cmocka_unit_test(completion_works_in_bash),
+		cmocka_unit_test(help_fits_a_screen),
+		cmocka_unit_test(help_in_depth_says_all_of_a_row),
+		cmocka_unit_test(the_manual_page_has_a_paragraph_a_knob),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
