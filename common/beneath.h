@@ -16,7 +16,8 @@
  * that leads out is -EXDEV. */
 int beneath_open(int root, const char *name, int flags);
 
-/* The same one component at a time, for kernels without openat2. Links are -ELOOP. */
+/* The same one component at a time, for kernels without openat2. Links are -ELOOP, or -ENOTDIR
+ * where a folder should be. */
 int beneath_open_walk(int root, const char *name, int flags);
 
 /* Attributes of an entry just read from dir, which beneath_open() opened as dir_name beneath
