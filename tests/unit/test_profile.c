@@ -26,9 +26,7 @@ static int remove_dir(void **state)
 static void later_wins_across_includes(void **state)
 {
 	AUTO(config) struct config *cfg = config_new();
-	AUTO(free)
-	char *base = scratch_file(
-		dir, "sub/base.ini", "[fuse]\nmax_threads = 2\n[mem]\ncapacity=1M\n");
+	free(scratch_file(dir, "sub/base.ini", "[fuse]\nmax_threads = 2\n[mem]\ncapacity=1M\n"));
 	AUTO(free)
 	char *path = scratch_file(
 		dir, "a.ini", "include = sub/base.ini\n[fuse]\nmax_threads = 5\n");
@@ -283,7 +281,7 @@ static void includes_go_eight_deep(void **state)
 	struct err err = {""};
 
 	for (int i = 0; i <= 9; i++) {
-		char name[16], text[32];
+		char name[24], text[48];
 
 		snprintf(name, sizeof(name), "d%d.ini", i);
 		snprintf(text, sizeof(text), i ? "include = d%d.ini\n" : "[fuse]\n", i - 1);
@@ -317,7 +315,7 @@ static void files_have_to_be_readable(void **state)
 
 static void included_mistakes_name_both_files(void **state)
 {
-	AUTO(free) char *inner = scratch_file(dir, "inner.ini", "[fuse]\nx = 1\n");
+	free(scratch_file(dir, "inner.ini", "[fuse]\nx = 1\n"));
 	AUTO(free) char *outer = scratch_file(dir, "outer.ini", "include = inner.ini\n");
 	struct profile p;
 	struct err err = {""};
