@@ -54,8 +54,7 @@ static void lower_quota(struct limits *l, double cpus, const char *group)
 
 static void lower_memory(struct limits *l, int64_t bytes)
 {
-	/* v1 says "no limit" by a number near 2^63. */
-	if (bytes > 0 && bytes < INT64_C(1) << 60 && (!l->memory || bytes < l->memory))
+	if (bytes > 0 && (!l->memory || bytes < l->memory))
 		l->memory = bytes;
 }
 
@@ -81,7 +80,7 @@ static void read_v1_cpu(const char *dir, const char *group, struct limits *l)
 	int64_t quota, period;
 
 	snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", dir);
-	if (!read_number(path, &quota) || quota <= 0)
+	if (!read_number(path, &quota)) /* -1: none */
 		return;
 	snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", dir);
 	if (read_number(path, &period) && period > 0)
@@ -230,6 +229,7 @@ int topology_read(const char *root, struct topology *ret, struct err *err)
 	read_cgroups(root, &l);
 	t.quota = l.quota;
 	t.ram_bytes = read_ram(root);
+	/* v1 says "no limit" by a number near 2^63. */
 	t.memory_limit = l.memory && l.memory < t.ram_bytes ? l.memory : t.ram_bytes;
 	if (l.quota > 0)
 		snprintf(t.why, sizeof(t.why), "%d by affinity; cgroup %s allows %.4g", t.allowed,

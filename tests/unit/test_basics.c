@@ -162,10 +162,12 @@ static void an_unlimited_bucket_never_waits(void **state)
 
 static struct bucket shared;
 static _Atomic int64_t latest;
+static pthread_barrier_t all_there;
 
 static void *charge_many(void *arg)
 {
-	for (int i = 0; i < 10000; i++) {
+	pthread_barrier_wait(&all_there);
+	for (int i = 0; i < 100000; i++) {
 		int64_t until = bucket_charge(&shared, 1, *(int64_t *)arg), seen = latest;
 
 		while (until > seen && !atomic_compare_exchange_weak(&latest, &seen, until))
@@ -179,12 +181,14 @@ static void threads_share_a_rate(void **state)
 	pthread_t threads[4];
 	int64_t start;
 
-	bucket_init(&shared, 40000, 0);
+	bucket_init(&shared, 400000, 0);
 	start = shared.paid_until_ns;
+	assert_int_equal(pthread_barrier_init(&all_there, NULL, 4), 0);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, charge_many, &start), 0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&all_there);
 	assert_int_equal(latest - start, NSEC_PER_SEC);
 }
 

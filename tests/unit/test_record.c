@@ -114,15 +114,21 @@ static void the_environment_names_the_machine(void **state)
 	json_decref(env);
 }
 
-/* /proc is a filesystem of its own everywhere. */
-static void the_environment_names_the_filesystem(void **state)
+static void expect_filesystem(const char *folder, const char *type)
 {
-	assert_int_equal(setenv("XDG_CACHE_HOME", "/proc", 1), 0);
+	assert_int_equal(setenv("XDG_CACHE_HOME", folder, 1), 0);
 	json_t *env = record_environment(), *fs = json_object_get(env, "fs");
 
 	if (!json_is_null(fs)) /* before Linux 5.8 */
-		assert_string_equal(json_string_value(fs), "proc");
+		assert_string_equal(json_string_value(fs), type);
 	json_decref(env);
+}
+
+/* These are filesystems of their own everywhere. */
+static void the_environment_names_the_filesystem(void **state)
+{
+	expect_filesystem("/proc", "proc");
+	expect_filesystem("/sys", "sysfs");
 }
 
 int main(void)

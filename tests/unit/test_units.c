@@ -87,6 +87,8 @@ static void counts_are_whole_and_may_be_negative(void **state)
 	assert_int_equal(v, 10000);
 	assert_int_equal(units_parse_count("1.005k", &v), 0); /* 1004.99... as a double */
 	assert_int_equal(v, 1005);
+	assert_int_equal(units_parse_count("0.000001M", &v), 0); /* not whole as a double either */
+	assert_int_equal(v, 1);
 	assert_int_equal(units_parse_count("1.5", &v), -EINVAL);
 	assert_int_equal(units_parse_count("1.0005k", &v), -EINVAL);
 }
