@@ -259,6 +259,8 @@ int config_set_mount_options(struct config *cfg, const char *options, unsigned o
 			continue;
 		if (value)
 			*value++ = '\0';
+		if (!*name)
+			return err_set(err, EINVAL, "-o =%s: a value without a name", value);
 		/* mount(8) passes "x-..." on to whoever knows it, dots or not. */
 		if (strchr(name, '.') && strncmp(name, "x-", 2) != 0)
 			r = set_mount_knob(cfg, name, value, owner, err);

@@ -180,8 +180,9 @@ json_t *config_to_json(const struct config *cfg, unsigned owner)
 			continue;
 		snprintf(dotted, sizeof(dotted), "%s.%s", k->section, k->name);
 		json_object_set_new(ret, dotted,
-			json_pack("{s:s,s:s}", "value", cfg->origin[i].text, "from",
-				cfg->origin[i].from));
+			/* A path need not be UTF-8; JSON must be: null then. */
+			json_pack("{s:o?,s:o?}", "value", json_string(cfg->origin[i].text), "from",
+				json_string(cfg->origin[i].from)));
 	}
 	return ret;
 }

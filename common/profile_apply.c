@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "version.h"
@@ -152,11 +152,19 @@ static int not_found(const char *name, struct err *err)
 	return -ENOENT;
 }
 
+/* A folder called as a profile is not meant. */
+static bool is_profile(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISDIR(st.st_mode);
+}
+
 char *profile_find(const char *name, struct err *err)
 {
 	static const char *const suffixes[] = {"", ".ini"};
 
-	if (!access(name, F_OK))
+	if (is_profile(name))
 		return strdup(name);
 	for (size_t i = 0; !strchr(name, '/') && i < ARRAY_SIZE(folders); i++) {
 		for (size_t j = 0; j < ARRAY_SIZE(suffixes); j++) {
@@ -164,7 +172,7 @@ char *profile_find(const char *name, struct err *err)
 
 			if (asprintf(&path, "%s/%s%s", folders[i], name, suffixes[j]) < 0)
 				return NULL;
-			if (!access(path, F_OK))
+			if (is_profile(path))
 				return TAKE(path);
 		}
 	}

@@ -309,6 +309,38 @@ static void removing_a_tree_follows_no_links(void **state)
 	scratch_remove(outside);
 }
 
+static void the_cache_home_follows_xdg(void **state)
+{
+	setenv("HOME", "/home/x", 1);
+	setenv("XDG_CACHE_HOME", "/var/x", 1);
+	AUTO(free) char *xdg = file_cache_home();
+
+	setenv("XDG_CACHE_HOME", "relative", 1); /* to be ignored, says the XDG specification */
+	AUTO(free) char *home = file_cache_home();
+
+	assert_string_equal(xdg, "/var/x/feedrate");
+	assert_string_equal(home, "/home/x/.cache/feedrate");
+}
+
+static void programs_are_found_beside_this_one_first(void **state)
+{
+	char *dir = scratch_make();
+	AUTO(free) char *other = scratch_file(dir, "unit_test_basics", "");
+	AUTO(free) char *elsewhere = scratch_file(dir, "feedrate-other", "");
+
+	assert_int_equal(chmod(other, 0755), 0);
+	assert_int_equal(chmod(elsewhere, 0755), 0);
+	setenv("PATH", dir, 1);
+	AUTO(free) char *beside = file_sibling_program("unit_test_basics");
+	AUTO(free) char *in_path = file_sibling_program("feedrate-other");
+
+	assert_non_null(beside);
+	assert_string_not_equal(beside, other);
+	assert_string_equal(in_path, elsewhere);
+	assert_null(file_sibling_program("feedrate-nowhere"));
+	scratch_remove(dir);
+}
+
 static void a_call_site_logs_ten_lines_a_second(void **state)
 {
 	char *dir = scratch_make();
@@ -400,6 +432,8 @@ int main(void)
 		cmocka_unit_test(free_space_is_that_of_the_nearest_parent),
 		cmocka_unit_test(reading_is_bounded),
 		cmocka_unit_test(removing_a_tree_follows_no_links),
+		cmocka_unit_test(the_cache_home_follows_xdg),
+		cmocka_unit_test(programs_are_found_beside_this_one_first),
 		cmocka_unit_test(a_call_site_logs_ten_lines_a_second),
 		cmocka_unit_test(what_was_left_out_is_counted),
 		cmocka_unit_test(a_name_cannot_forge_a_line),

@@ -285,6 +285,19 @@ static void json_tells_where_a_value_came_from(void **state)
 	json_decref(j);
 }
 
+/* Paths are bytes. */
+static void json_holds_what_is_no_utf8(void **state)
+{
+	AUTO(config) struct config *cfg = config_new();
+
+	config_set(cfg, "disk.path", "/\xff", "option", NULL);
+	json_t *j = config_to_json(cfg, OWNER_CACHEFS), *k = json_object_get(j, "disk.path");
+
+	assert_true(json_is_null(json_object_get(k, "value")));
+	assert_string_equal(json_string_value(json_object_get(k, "from")), "option");
+	json_decref(j);
+}
+
 static int other_option(const char *name, const char *value, void *arg, struct err *err)
 {
 	snprintf(arg, 64, "%s=%s", name, value ? value : "");
@@ -312,6 +325,10 @@ static void mount_options_set_knobs(void **state)
 		-EINVAL);
 	assert_string_equal(
 		err.msg, "-o fuse.max_threads: needs a value; give -o fuse.max_threads=VALUE");
+	assert_int_equal(
+		config_set_mount_options(cfg, "=5", OWNER_CACHEFS, other_option, other, &err),
+		-EINVAL);
+	assert_string_equal(err.msg, "-o =5: a value without a name");
 }
 
 static void lists_are_trimmed(void **state)
@@ -451,6 +468,7 @@ int main(void)
 		cmocka_unit_test(children_get_what_is_set),
 		cmocka_unit_test(the_effective_profile_says_where_from),
 		cmocka_unit_test(json_tells_where_a_value_came_from),
+		cmocka_unit_test(json_holds_what_is_no_utf8),
 		cmocka_unit_test(mount_options_set_knobs),
 		cmocka_unit_test(lists_are_trimmed),
 		cmocka_unit_test(completion_names_every_knob_of_the_program),

@@ -83,6 +83,14 @@ static void an_unknown_profile_names_the_nearest(void **state)
 	each_profile(expect_suggestion);
 }
 
+static void a_folder_is_no_profile(void **state)
+{
+	struct err err = {""};
+
+	assert_null(profile_find("profiles", &err));
+	assert_non_null(strstr(err.msg, "profiles: no such profile"));
+}
+
 static void presets_give_way_to_what_is_given(void **state)
 {
 	AUTO(config) struct config *cfg = config_new();
@@ -115,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shipped_profiles_load),
 		cmocka_unit_test(an_unknown_profile_names_the_nearest),
+		cmocka_unit_test(a_folder_is_no_profile),
 		cmocka_unit_test(presets_give_way_to_what_is_given),
 		cmocka_unit_test(an_unknown_preset_names_the_nearest),
 	};
