@@ -116,8 +116,11 @@ void knob_print_help(FILE *out, const struct cli *cli)
 	fputs("\n\n", out);
 	for (const struct cli_option *o = cli->options; o && o->name; o++)
 		print_option(out, o);
-	fprintf(out, "  %-28s %s\n", "-h, --help [KNOB]", "this, or all about one knob");
+	fprintf(out, "  %-28s %s\n", cli->owner ? "-h, --help [KNOB]" : "-h, --help",
+		cli->owner ? "this, or all about one knob" : "this");
 	fprintf(out, "  %-28s %s\n", "-V, --version", "the version");
+	if (!cli->owner)
+		return;
 	fprintf(out, "\nKnobs, given as --SECTION.NAME=VALUE:\n");
 	for (const struct knob_section *s = knob_sections; s->name; s++)
 		print_section(out, cli, s);

@@ -420,6 +420,20 @@ static void help_fits_a_screen(void **state)
 	}
 }
 
+static void a_program_without_knobs_speaks_of_none(void **state)
+{
+	static const struct cli none = {"x-ctl", "x-ctl DIR", "a test", NULL, 0, NULL, NULL};
+	AUTO(free) char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	knob_print_help(out, &none);
+	fclose(out);
+	assert_string_equal(text, "x-ctl: a test\n\nUsage: x-ctl DIR\n\n"
+				  "  -h, --help                   this\n"
+				  "  -V, --version                the version\n");
+}
+
 static void help_in_depth_says_all_of_a_row(void **state)
 {
 	AUTO(free) char *text = NULL;
@@ -474,6 +488,7 @@ int main(void)
 		cmocka_unit_test(completion_names_every_knob_of_the_program),
 		cmocka_unit_test(completion_works_in_bash),
 		cmocka_unit_test(help_fits_a_screen),
+		cmocka_unit_test(a_program_without_knobs_speaks_of_none),
 		cmocka_unit_test(help_in_depth_says_all_of_a_row),
 		cmocka_unit_test(the_manual_page_has_a_paragraph_a_knob),
 	};
