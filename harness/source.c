@@ -4,12 +4,15 @@
 
 #include <string.h>
 
-extern const struct source_ops source_synthetic, source_remote, source_external;
+extern const struct source_ops source_synthetic, source_cached, source_remote, source_external,
+	source_stack;
 
 const struct source_ops *const source_registry[] = {
 	&source_synthetic,
+	&source_cached,
 	&source_remote,
 	&source_external,
+	&source_stack,
 	NULL,
 };
 

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Life of a cachefs daemon as a child: see cache_mount.h. */
+#include "harness/cache_mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/file.h"
+#include "harness/mounts.h"
+
+#define START_NS (20 * NSEC_PER_SEC)
+#define STOP_NS (10 * NSEC_PER_SEC)
+#define POLL_NS (2 * NSEC_PER_MSEC)
+#define STATS_MAX (1 << 20)
+
+AUTO_FREE(config, struct config, config_free);
+
+int cache_tier_config(struct config *cfg, const char *tier, int64_t capacity, struct err *err)
+{
+	char bytes[32];
+	int r;
+
+	if (!capacity) {
+		r = config_set(cfg, "disk.path", "", "run-bench", err);
+		return r ? r : config_set(cfg, "mem.capacity", "0", "run-bench", err);
+	}
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)capacity);
+	if (mkdir(tier, 0700) < 0 && errno != EEXIST)
+		return err_set(err, errno, "%s: %s", tier, strerror(errno));
+	r = config_set(cfg, "disk.path", tier, "run-bench", err);
+	return r ? r : config_set(cfg, "disk.capacity", bytes, "run-bench", err);
+}
+
+int cache_mount_init(struct cache_mount *m, const struct config *cfg, const char *origin,
+	const char *work_dir, int64_t capacity, struct err *err)
+{
+	*m = (struct cache_mount){.cfg = cfg, .capacity = capacity, .origin = strdup(origin)};
+	if (asprintf(&m->mountpoint, "%s/mnt", work_dir) < 0)
+		m->mountpoint = NULL;
+	if (asprintf(&m->tier, "%s/tier", work_dir) < 0)
+		m->tier = NULL;
+	if (asprintf(&m->log, "%s/cachefs.log", work_dir) < 0)
+		m->log = NULL;
+	if (!m->origin || !m->mountpoint || !m->tier || !m->log)
+		return err_set(err, ENOMEM, "out of memory");
+	if (mkdir(m->mountpoint, 0700) < 0 && errno != EEXIST)
+		return err_set(err, errno, "%s: %s", m->mountpoint, strerror(errno));
+	return 0;
+}
+
+void cache_mount_done(struct cache_mount *m)
+{
+	cache_mount_stop(m);
+	free(m->origin);
+	free(m->mountpoint);
+	free(m->tier);
+	free(m->log);
+	*m = (struct cache_mount){0};
+}
+
+/* program, origin, mount point, -f, the knobs, NULL; free() the array only. */
+static char **command_line(struct cache_mount *m, char *program, char **knob_args)
+{
+	size_t n = 0;
+	char **argv;
+
+	while (knob_args[n])
+		n++;
+	argv = calloc(n + 5, sizeof(*argv));
+	if (!argv)
+		return NULL;
+	argv[0] = program;
+	argv[1] = m->origin;
+	argv[2] = m->mountpoint;
+	argv[3] = "-f";
+	memcpy(argv + 4, knob_args, n * sizeof(*argv));
+	return argv;
+}
+
+static bool is_ready(const struct cache_mount *m)
+{
+	json_t *stats;
+
+	if (!mounts_is_mounted(m->mountpoint))
+		return false;
+	stats = cache_mount_stats(m);
+	json_decref(stats);
+	return stats != NULL;
+}
+
+static int wait_ready(struct cache_mount *m, struct err *err)
+{
+	int64_t deadline = clock_now_ns() + START_NS;
+	char words[512];
+
+	while (child_alive(&m->child) && clock_now_ns() < deadline) {
+		if (is_ready(m))
+			return 0;
+		clock_sleep_until(clock_now_ns() + POLL_NS);
+	}
+	err_set(err, EIO, "cachefs does not mount %s: %s", m->origin,
+		child_last_words(&m->child, words, sizeof(words)));
+	cache_mount_stop(m);
+	return -EIO;
+}
+
+int cache_mount_start(struct cache_mount *m, struct err *err)
+{
+	AUTO(config) struct config *cfg = config_copy(m->cfg);
+	AUTO(free) char *program = file_sibling_program("cachefs");
+	AUTO(free) char **argv = NULL;
+	char **knob_args;
+	int r;
+
+	if (!cfg || !program)
+		return err_set(err, ENOENT, "cachefs is not found; it belongs beside run-bench");
+	r = cache_tier_config(cfg, m->tier, m->capacity, err);
+	if (r)
+		return r;
+	knob_args = config_to_args(cfg, OWNER_CACHEFS);
+	argv = knob_args ? command_line(m, program, knob_args) : NULL;
+	r = argv ? child_start(&m->child, "cachefs", argv, m->log, NULL, err)
+		 : err_set(err, ENOMEM, "out of memory");
+	list_free(knob_args);
+	return r ? r : wait_ready(m, err);
+}
+
+void cache_mount_stop(struct cache_mount *m)
+{
+	child_stop(&m->child, STOP_NS);
+	child_done(&m->child);
+	if (m->mountpoint)
+		mounts_detach_below(m->mountpoint);
+}
+
+int cache_mount_forget(struct cache_mount *m, struct err *err)
+{
+	int r = file_remove_tree(m->tier);
+
+	if (r && r != -ENOENT)
+		return err_set(err, -r, "%s: cannot be deleted: %s", m->tier, strerror(-r));
+	return 0;
+}
+
+json_t *cache_mount_stats(const struct cache_mount *m)
+{
+	AUTO(free) char *path = NULL;
+	AUTO(free) char *text = NULL;
+	size_t len;
+
+	if (asprintf(&path, "%s/.cachefs/stats.json", m->mountpoint) < 0) {
+		path = NULL;
+		return NULL;
+	}
+	if (file_read(path, STATS_MAX, &text, &len))
+		return NULL;
+	return json_loads(text, 0, NULL);
+}

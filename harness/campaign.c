@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One invocation from plan to report: see campaign.h.
+ *
+ *   sweep what dead ones left -> matrix -> disk and memory -> results folder -> data
+ *     -> for each cell: work folder, run, record -> report
+ *
+ * A run that fails becomes a record and does not stop the others. An interrupted one leaves no
+ * record: the same command does it again. */
+#include "harness/campaign.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/record.h"
+#include "common/units.h"
+#include "harness/disk_probe.h"
+#include "harness/estimate.h"
+#include "harness/mounts.h"
+#include "harness/progress.h"
+#include "harness/results.h"
+#include "harness/run_record.h"
+#include "harness/work_dir.h"
+#include "reports/report.h"
+
+#define PROBE_THREADS 16
+#define PROBE_S 1.0
+
+volatile bool campaign_stop;
+
+struct campaign {
+	const struct settings *settings;
+	const char *profile;
+	struct matrix matrix;
+	struct prepared prepared;
+	struct results results;
+	struct work_dir work;
+	struct progress progress;
+	json_t *env;
+	double native_rate; /* of the disk under the data; negative: unknown */
+	int failed;
+};
+
+/* The second signal ends the process; the kernel then ends its children. */
+static void on_signal(int number)
+{
+	if (campaign_stop)
+		_exit(EXIT_INTERRUPTED);
+	campaign_stop = true;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void complain(const struct err *err)
+{
+	fprintf(stderr, "run-bench: %s\n", err->msg);
+}
+
+static bool wants(const struct config *cfg, const char *source)
+{
+	char **list = list_split(cfg->bench.sources, ',', NULL);
+	bool found = false;
+
+	for (char **s = list; s && *s; s++)
+		found |= !strcmp(*s, source);
+	list_free(list);
+	return found;
+}
+
+/* Whether `stack` must stand in for `cached`. Who asked for `cached` by name on the command line
+ * gets an error instead. */
+static int check_fuse(struct campaign *c, bool *ret_missing, struct err *err)
+{
+	const struct config *cfg = c->settings->cfg;
+	AUTO(free) char *program = file_sibling_program("cachefs");
+	AUTO(free) char *scratch = NULL;
+	struct err why = {0};
+
+	*ret_missing = false;
+	if (!wants(cfg, "cached"))
+		return 0;
+	scratch = work_dir_run(&c->work, 0, err);
+	if (!scratch)
+		return -EIO;
+	if (!program)
+		err_set(&why, ENOENT, "cachefs is not built; install libfuse3-dev and build again");
+	else if (!mounts_fuse_usable(scratch, &why))
+		return 0;
+	if (settings_from_option(cfg, "bench.sources") || cfg->remote.origin[0])
+		return err_set(
+			err, ENODEV, "source cached: %s, or use --sources with stack", why.msg);
+	progress_say(&c->progress,
+		"No FUSE here, so `stack` (the same layers without FUSE) stands in "
+		"for `cached`: %s",
+		why.msg);
+	*ret_missing = true;
+	return 0;
+}
+
+static int open_work(struct campaign *c, struct err *err)
+{
+	AUTO(free) char *root = prepare_work_root(c->settings->cfg);
+	int removed = 0, r;
+
+	if (!root)
+		return err_set(err, ENOMEM, "out of memory");
+	work_dir_sweep(root, NULL, &removed);
+	if (removed)
+		progress_say(&c->progress, "Removed what %d dead run%s had left in %s", removed,
+			removed == 1 ? "" : "s", root);
+	r = work_dir_open(&c->work, root, err);
+	return r;
+}
+
+static double mean_image(const struct dataset *d)
+{
+	if (d->n_samples && d->bytes)
+		return (double)d->bytes / d->n_samples;
+	return PREPARE_IMAGE_BYTES;
+}
+
+static void say_plan(struct campaign *c, FILE *out)
+{
+	struct cost cost = estimate_matrix(&c->matrix, &c->prepared, NULL, PREPARE_IMAGE_BYTES);
+	char time[UNITS_MAX], bytes[UNITS_MAX], data[UNITS_MAX], memory[UNITS_MAX];
+	int64_t held = 0;
+
+	if (estimate_memory(&c->matrix, &held, NULL))
+		held = 0;
+	fprintf(out, "%zu runs, about %s, %s to read in %.0f requests, %s of memory",
+		c->matrix.n_cells, units_human_duration(cost.seconds, time),
+		units_human_bytes(cost.bytes, bytes), cost.requests,
+		units_human_bytes((double)held, memory));
+	if (c->prepared.samples && !c->prepared.have_data)
+		fprintf(out, "; first %s of data are made in %s",
+			units_human_bytes((double)c->prepared.data_bytes, data), c->prepared.data);
+	fprintf(out, "\n");
+	if (c->prepared.why_scaled[0])
+		fprintf(out, "Scaled down: %s\n", c->prepared.why_scaled);
+}
+
+static void print_runs(const struct campaign *c)
+{
+	for (size_t i = 0; i < c->matrix.n_cells; i++) {
+		const struct cell *cell = &c->matrix.cells[i];
+		struct cost cost = estimate_cell(cell, PREPARE_IMAGE_BYTES);
+		char time[UNITS_MAX], bytes[UNITS_MAX];
+
+		printf("  %-10s %-12s %4d GPUs  repeat %d  %d x %d steps of %d images  %s  %s\n",
+			cell->source->name, cell->variant->name ? cell->variant->name : "",
+			cell->gpus, cell->repeat, cell_epochs(cell), cell->variant->steps,
+			cell->variant->batch, units_human_duration(cost.seconds, time),
+			units_human_bytes(cost.bytes, bytes));
+	}
+}
+
+static int plan(struct campaign *c, struct err *err)
+{
+	int64_t memory;
+	bool fuse_missing;
+	int r = check_fuse(c, &fuse_missing, err);
+
+	if (!r)
+		r = matrix_build(&c->matrix, c->settings, fuse_missing, err);
+	if (!r)
+		r = prepare_plan(&c->prepared, &c->matrix, err);
+	return r ? r : estimate_memory(&c->matrix, &memory, err);
+}
+
+/* The data of a cell; synthetic runs take the lengths of the embedded samples if there are any. */
+static int open_data(struct campaign *c, const struct cell *cell, const char *work_dir,
+	struct dataset *ret, bool *ret_have, struct err *err)
+{
+	*ret_have = false;
+	if (!(cell->source->flags & SOURCE_NO_FILES)) {
+		int r = prepare_dataset(&c->prepared, cell, work_dir, ret, err);
+
+		*ret_have = !r;
+		return r;
+	}
+	if (!c->prepared.samples)
+		return 0;
+	*ret_have = !dataset_load(c->prepared.data, (uint32_t)cell_samples(cell), ret, NULL);
+	return 0;
+}
+
+/* Once an invocation: it costs a second. */
+static void probe_disk(struct campaign *c, const struct dataset *data)
+{
+	if (c->native_rate == 0 && c->prepared.samples && !c->settings->cfg->disk.path[0])
+		c->native_rate = disk_probe_rate(c->prepared.data, data, PROBE_THREADS, PROBE_S);
+}
+
+static void say_result(struct campaign *c, const json_t *record)
+{
+	const char *error = record_text(record, "error");
+	double au, rate, pct;
+
+	if (error) {
+		progress_end(&c->progress, "failed: %s", error);
+		return;
+	}
+	rate = record_number(record, "steady.images_per_s");
+	au = record_number(record, "steady.au");
+	pct = record_number(record, "steady.pct_of_synthetic");
+	if (rate != rate) {
+		rate = record_number(record, "job.images_per_s");
+		au = record_number(record, "job.au");
+		pct = record_number(record, "job.pct_of_synthetic");
+	}
+	progress_end(
+		&c->progress, "%.0f images/s, AU %.1f%%, %.1f%% of synthetic", rate, 100 * au, pct);
+}
+
+static int keep_record(struct campaign *c, struct run_facts *f, struct err *err)
+{
+	json_t *record = run_record(f);
+	int r;
+
+	if (!record)
+		return err_set(err, ENOMEM, "out of memory");
+	say_result(c, record);
+	if (c->settings->json) {
+		json_dumpf(record, stdout, JSON_COMPACT);
+		putchar('\n');
+		fflush(stdout);
+	}
+	r = results_append(&c->results, record, err);
+	return r;
+}
+
+static void describe(struct campaign *c, const struct cell *cell, const char *work_dir,
+	const struct dataset *data, struct run_spec *spec)
+{
+	const char *dir = prepare_folder(&c->prepared, cell);
+
+	estimate_spec(cell, spec);
+	spec->data = data;
+	spec->data_dir = dir ? dir : "";
+	spec->work_dir = work_dir;
+	spec->progress = progress_tick;
+	spec->progress_arg = &c->progress;
+	spec->stop = &campaign_stop;
+	if (data && (!strcmp(cell->source->name, "cached") || !strcmp(cell->source->name, "stack")))
+		spec->capacity_bytes = prepare_capacity(cell, data->bytes);
+}
+
+/* -EINTR: interrupted; other failures are the folder's, not the run's. */
+static int do_cell(
+	struct campaign *c, const struct cell *cell, const char *work_dir, struct err *err)
+{
+	struct dataset data = {0};
+	struct run_result result = {0};
+	struct run_spec spec;
+	struct err why = {0};
+	bool have_data;
+	int r = open_data(c, cell, work_dir, &data, &have_data, &why), kept;
+
+	describe(c, cell, work_dir, have_data ? &data : NULL, &spec);
+	if (!r) {
+		if (spec.capacity_bytes && spec.cfg->bench.page_cache == 0)
+			probe_disk(c, &data);
+		r = run_execute(&spec, &result, &why);
+	}
+	struct run_facts facts = {.cell = cell,
+		.spec = &spec,
+		.prepared = &c->prepared,
+		.result = r ? NULL : &result,
+		.error = r ? why.msg : NULL,
+		.profile = c->profile,
+		.image_bytes = have_data ? mean_image(&data) : PREPARE_IMAGE_BYTES,
+		.native_rate = c->native_rate ? c->native_rate : -1,
+		.env = c->env,
+		.results = &c->results};
+	c->failed += r != 0;
+	kept = campaign_stop ? -EINTR : keep_record(c, &facts, err);
+	if (!r)
+		run_result_done(&result);
+	if (have_data)
+		dataset_done(&data);
+	return kept;
+}
+
+static double seconds_after(const struct campaign *c, size_t i)
+{
+	double left = 0;
+
+	while (++i < c->matrix.n_cells)
+		if (!results_find(&c->results, &c->matrix.cells[i]))
+			left += estimate_cell(&c->matrix.cells[i], PREPARE_IMAGE_BYTES).seconds;
+	return left;
+}
+
+static int run_all(struct campaign *c, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && !campaign_stop && i < c->matrix.n_cells; i++) {
+		const struct cell *cell = &c->matrix.cells[i];
+		AUTO(free) char *work_dir = NULL;
+
+		if (results_find(&c->results, cell))
+			continue;
+		progress_start(&c->progress, cell, estimate_cell(cell, PREPARE_IMAGE_BYTES).seconds,
+			seconds_after(c, i));
+		work_dir = work_dir_run(&c->work, (int)i + 1, err);
+		if (!work_dir)
+			return -EIO;
+		r = do_cell(c, cell, work_dir, err);
+		work_dir_drop(work_dir);
+	}
+	return campaign_stop ? -EINTR : r;
+}
+
+static int finish(struct campaign *c, struct err *err)
+{
+	AUTO(free) char *text = NULL;
+	int r = report_write(c->results.dir, err);
+
+	if (r)
+		return r;
+	if (err->msg[0])
+		progress_say(&c->progress, "run-bench: %s", err->msg);
+	if (c->settings->json)
+		return 0;
+	text = report_text(c->results.dir, err);
+	printf("%s\nReport: %s/report.html\n", text ? text : "", c->results.dir);
+	return 0;
+}
+
+static int measure(struct campaign *c, struct err *err)
+{
+	int r = results_open(&c->results, c->settings, &c->matrix, c->profile, err);
+
+	if (r)
+		return r;
+	c->progress.runs = (int)c->matrix.n_cells - c->results.kept;
+	if (c->results.kept)
+		progress_say(&c->progress, "%d of %zu runs are in %s already", c->results.kept,
+			c->matrix.n_cells, c->results.dir);
+	r = prepare_make(&c->prepared, &c->matrix, c->settings->quiet || c->settings->json,
+		&campaign_stop, err);
+	if (!r)
+		r = run_all(c, err);
+	return r ? r : finish(c, err);
+}
+
+static int steps_of_campaign(struct campaign *c, struct err *err)
+{
+	int r = open_work(c, err);
+
+	if (!r)
+		r = plan(c, err);
+	if (r)
+		return r;
+	if (c->settings->dry_run) {
+		say_plan(c, stdout);
+		print_runs(c);
+		return 0;
+	}
+	if (!c->progress.quiet)
+		say_plan(c, stderr);
+	c->env = record_environment();
+	return c->env ? measure(c, err) : err_set(err, ENOMEM, "out of memory");
+}
+
+/* What the user asked for cannot be: usage; what this machine or a run refuses: failed. */
+static int exit_code(const struct campaign *c, int r)
+{
+	if (campaign_stop)
+		return EXIT_INTERRUPTED;
+	if (r == -EINVAL || r == -ERANGE || r == -EEXIST)
+		return EXIT_USAGE;
+	return r || c->failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+int campaign_run(const struct settings *s, const char *profile)
+{
+	struct campaign c = {.settings = s, .profile = profile, .work = {.lock = -1}};
+	struct err err = {0};
+	int r;
+
+	catch_signals();
+	progress_init(&c.progress, s->quiet || s->json, 0);
+	r = steps_of_campaign(&c, &err);
+	if (campaign_stop)
+		fprintf(stderr, "run-bench: interrupted; the same command with -o %s goes on\n",
+			c.results.dir ? c.results.dir : "DIR");
+	else if (r)
+		complain(&err);
+	work_dir_close(&c.work);
+	results_done(&c.results);
+	prepare_done(&c.prepared);
+	matrix_done(&c.matrix);
+	json_decref(c.env);
+	return exit_code(&c, r);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules, one function each: see doubt.h. A figure that was not measured is NaN here, and every
+ * comparison with NaN is false: what is not known raises nothing unless its absence is the point. */
+#include "harness/doubt.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/record.h"
+#include "common/units.h"
+
+#define STEPS_LEAST 50   /* MLPerf-like rule of docs/method.md: steps measured */
+#define QUEUES_LEAST 10  /* times the queue */
+#define REPEATS_LEAST 3  /* below, no spread can be told */
+#define SPREAD_MOST 0.08 /* of repeats, before a machine counts as noisy */
+#define TIER_HEADROOM 1.15
+#define FULL_AU 0.98      /* below, something limits */
+#define SYNTHETIC_AU 0.99 /* below, the harness is what limits */
+#define COLD_SHARE 0.995  /* of bytes consumed that must come from the origin */
+#define LATE_SHARE 0.01   /* of steps */
+#define FASTER_PCT 100.5  /* timing noise of two full-speed runs is below 0.5% */
+#define PAGE_CACHE_SLACK (32 << 20)
+
+static double part_number(const json_t *record, const char *part, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s.%s", part, name);
+	return record_number(record, path);
+}
+
+const char *doubt_main_part(const json_t *record)
+{
+	return isnan(record_number(record, "steady.images_per_s")) ? "job" : "steady";
+}
+
+static double main_number(const json_t *record, const char *name)
+{
+	return part_number(record, doubt_main_part(record), name);
+}
+
+static bool same_text(const json_t *a, const json_t *b, const char *name)
+{
+	const char *x = record_text(a, name), *y = record_text(b, name);
+
+	return x == y || (x && y && !strcmp(x, y));
+}
+
+static const json_t *synthetic_of(const json_t *record, const json_t *earlier)
+{
+	const char *id = record_text(record, "synthetic_run");
+	json_t *other;
+	size_t i;
+
+	json_array_foreach(earlier, i, other)
+	{
+		const char *run = record_text(other, "run");
+
+		if (id && run && !strcmp(id, run))
+			return other;
+	}
+	return NULL;
+}
+
+static double steps_of(const json_t *record, const char *part)
+{
+	return part_number(record, part, "images") /
+	       (record_number(record, "batch") * record_number(record, "gpus"));
+}
+
+static bool not_cold(const json_t *record, const json_t *earlier)
+{
+	const json_t *chilled = json_object_get(record, "chilled");
+	double consumed = record_number(record, "cold.bytes_consumed");
+
+	if (isnan(record_number(record, "cold.images")) || !json_is_boolean(chilled))
+		return false;
+	return json_is_false(chilled) ||
+	       record_number(record, "cold.origin_bytes") < COLD_SHARE * consumed;
+}
+
+static bool harness_limit(const json_t *record, const json_t *earlier)
+{
+	const json_t *synthetic = synthetic_of(record, earlier);
+	double cpus = record_number(record, "cpus");
+	double used = record_number(record, "cpu_s.harness") / record_number(record, "job.seconds");
+
+	if (synthetic && main_number(synthetic, "au") < SYNTHETIC_AU)
+		return true;
+	return main_number(record, "au") < FULL_AU && used > 0.9 * cpus;
+}
+
+static bool origin_limit(const json_t *record, const json_t *earlier)
+{
+	const json_t *knob = json_object_get(json_object_get(record, "knobs"), "remote.bandwidth");
+	const char *text = json_string_value(json_object_get(knob, "value"));
+	double rate = main_number(record, "origin_bytes") / main_number(record, "seconds");
+	int64_t bandwidth = 0;
+
+	if (!json_is_true(json_object_get(record, "has_tier")) || !text ||
+		units_parse_rate(text, &bandwidth) || !bandwidth)
+		return false;
+	return main_number(record, "au") < FULL_AU && rate > 0.95 * (double)bandwidth;
+}
+
+static bool tier_disk_limit(const json_t *record, const json_t *earlier)
+{
+	return record_number(record, "tier_native_bytes_per_s") <
+	       TIER_HEADROOM * record_number(record, "demand_bytes_per_s");
+}
+
+static bool clock_late(const json_t *record, const json_t *earlier)
+{
+	return record_number(record, "late_steps") > LATE_SHARE * steps_of(record, "job");
+}
+
+static bool same_cell(const json_t *a, const json_t *b)
+{
+	return same_text(a, b, "source") && same_text(a, b, "variant") &&
+	       same_text(a, b, "accelerator") &&
+	       record_number(a, "gpus") == record_number(b, "gpus");
+}
+
+static int compare(const void *a, const void *b)
+{
+	return (*(const double *)a > *(const double *)b) -
+	       (*(const double *)a < *(const double *)b);
+}
+
+static bool noisy_machine(const json_t *record, const json_t *earlier)
+{
+	AUTO(free) double *rate = calloc(json_array_size(earlier) + 1, sizeof(*rate));
+	json_t *other;
+	size_t i, n = 0;
+
+	if (!rate)
+		return false;
+	rate[n++] = main_number(record, "images_per_s");
+	json_array_foreach(earlier, i, other)
+	{
+		double r = same_cell(record, other) ? main_number(other, "images_per_s") : NAN;
+
+		if (!isnan(r))
+			rate[n++] = r;
+	}
+	qsort(rate, n, sizeof(*rate), compare);
+	return rate[n - 1] - rate[0] > SPREAD_MOST * rate[n / 2];
+}
+
+static bool page_cache_served(const json_t *record, const json_t *earlier)
+{
+	return record_number(record, "page_cache.max_seen") >
+	       record_number(record, "page_cache.asked") + PAGE_CACHE_SLACK;
+}
+
+static bool page_cache_unverified(const json_t *record, const json_t *earlier)
+{
+	const json_t *page_cache = json_object_get(record, "page_cache");
+
+	return !isnan(record_number(record, "page_cache.asked")) &&
+	       json_is_false(json_object_get(page_cache, "verified"));
+}
+
+static bool too_short(const json_t *record, const json_t *earlier)
+{
+	double steps = steps_of(record, doubt_main_part(record)) + 0.5;
+
+	return steps < STEPS_LEAST || steps < QUEUES_LEAST * record_number(record, "prefetch");
+}
+
+static bool few_repeats(const json_t *record, const json_t *earlier)
+{
+	return record_number(record, "repeats") < REPEATS_LEAST;
+}
+
+static bool sample_count(const json_t *record, const json_t *earlier)
+{
+	return record_number(record, "samples.twice") > 0 ||
+	       record_number(record, "samples.missing") > 0 ||
+	       record_number(record, "samples.crc_errors") > 0;
+}
+
+static bool faster_than_synthetic(const json_t *record, const json_t *earlier)
+{
+	return main_number(record, "pct_of_synthetic") > FASTER_PCT;
+}
+
+const struct doubt_rule doubt_rules[] = {
+	{"not-cold", not_cold},
+	{"harness-limit", harness_limit},
+	{"origin-limit", origin_limit},
+	{"tier-disk-limit", tier_disk_limit},
+	{"clock-late", clock_late},
+	{"noisy-machine", noisy_machine},
+	{"page-cache-served", page_cache_served},
+	{"page-cache-unverified", page_cache_unverified},
+	{"too-short", too_short},
+	{"few-repeats", few_repeats},
+	{"sample-count", sample_count},
+	{"faster-than-synthetic", faster_than_synthetic},
+};
+const size_t doubt_rules_n = ARRAY_SIZE(doubt_rules);
+
+void doubts_judge(json_t *record, const json_t *earlier)
+{
+	const char *status = record_text(record, "status");
+	json_t *names = json_array();
+
+	for (size_t i = 0; status && !strcmp(status, "ok") && i < doubt_rules_n; i++)
+		if (doubt_rules[i].raised(record, earlier))
+			json_array_append_new(names, json_string(doubt_rules[i].name));
+	json_object_set_new(record, "doubts", names);
+}

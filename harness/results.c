@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results folders: see results.h. */
+#include "harness/results.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/record.h"
+#include "harness/mounts.h"
+#include "version.h"
+
+#define RESULTS "results"
+#define PROFILE_MAX (4 << 20)
+#define SHOWN (OWNER_CACHEFS | OWNER_RUN_BENCH | OWNER_SYNTH_REMOTE | OWNER_SYNTH_DATA)
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+bool results_same_cell(const json_t *record, const struct cell *c)
+{
+	return same_text(record_text(record, "source"), c->source->name) &&
+	       same_text(record_text(record, "variant"), c->variant->name) &&
+	       record_number(record, "gpus") == c->gpus;
+}
+
+json_t *results_find(const struct results *r, const struct cell *c)
+{
+	json_t *record;
+	size_t i;
+
+	json_array_foreach(r->records, i, record)
+	{
+		if (results_same_cell(record, c) &&
+			same_text(record_text(record, "status"), "ok") &&
+			record_number(record, "repeat") == c->repeat)
+			return record;
+	}
+	return NULL;
+}
+
+int results_append(struct results *r, json_t *record, struct err *err)
+{
+	int ret = record_append(r->records_path, record, err);
+
+	json_array_append_new(r->records, record);
+	return ret;
+}
+
+/* Everything but knobs: accelerators, variants; so that -p DIR/profile.ini repeats it. */
+static void write_tables(const struct profile *p, FILE *out)
+{
+	const char *section = "";
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct profile_entry *e = &p->entries[i];
+
+		if (!strchr(e->section, '.'))
+			continue;
+		if (strcmp(section, e->section))
+			fprintf(out, "\n[%s]\n", e->section);
+		section = e->section;
+		fprintf(out, "%s = ", e->key);
+		for (const char *c = e->value; *c; c++) {
+			fputc(*c, out);
+			if (*c == '\n')
+				fputc('\t', out);
+		}
+		fputc('\n', out);
+	}
+}
+
+static char *effective_profile(const struct settings *s, size_t *ret_len)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, ret_len);
+
+	if (!out)
+		return NULL;
+	config_to_ini(s->cfg, SHOWN, out);
+	if (s->profile.path)
+		write_tables(&s->profile, out);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static int write_file(
+	const struct results *r, const char *name, const char *text, size_t len, struct err *err)
+{
+	AUTO(free) char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", r->dir, name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	return file_write_atomic(path, text, len, 0644, err);
+}
+
+/* 0: DIR is new or the same command's; *ret_resume tells which. */
+static int check_profile(
+	const struct results *r, const char *text, bool *ret_resume, struct err *err)
+{
+	AUTO(free) char *path = NULL;
+	AUTO(free) char *there = NULL;
+	size_t len;
+	int ret;
+
+	if (asprintf(&path, "%s/profile.ini", r->dir) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	ret = file_read(path, PROFILE_MAX, &there, &len);
+	*ret_resume = !ret;
+	if (ret == -ENOENT && access(r->records_path, F_OK))
+		return 0;
+	if (ret)
+		return err_set(err, EEXIST, "%s: cannot be gone on with: %s; give another -o", path,
+			strerror(-ret));
+	if (!strcmp(there, text))
+		return 0;
+	return err_set(err, EEXIST,
+		"%s holds the results of another command (see %s); give another -o, or the same "
+		"options to go on",
+		r->dir, path);
+}
+
+static json_t *command(const struct settings *s)
+{
+	json_t *words = json_array();
+
+	json_array_append_new(words, json_string("run-bench"));
+	for (int i = 1; i < s->argc; i++)
+		json_array_append_new(words, json_string(s->argv[i]));
+	return words;
+}
+
+static int write_environment(
+	const struct results *r, const struct settings *s, const char *profile, struct err *err)
+{
+	json_t *env = record_environment();
+	AUTO(free) char *text = NULL;
+
+	if (!env)
+		return err_set(err, ENOMEM, "out of memory");
+	json_object_set_new(env, "command", command(s));
+	json_object_set_new(env, "profile", json_string(profile));
+	json_object_set_new(env, "started", json_string(r->stamp));
+	json_object_set_new(env, "version", json_string(FEEDRATE_VERSION));
+	json_object_set_new(env, "mounts", mounts_remote());
+	text = json_dumps(env, JSON_INDENT(2) | JSON_SORT_KEYS);
+	json_decref(env);
+	return text ? write_file(r, "environment.json", text, strlen(text), err) : -ENOMEM;
+}
+
+static void count_kept(struct results *r, const struct matrix *m)
+{
+	for (size_t i = 0; i < m->n_cells; i++)
+		r->kept += results_find(r, &m->cells[i]) != NULL;
+}
+
+static int fill_folder(struct results *r, const struct settings *s, const struct matrix *m,
+	const char *profile, struct err *err)
+{
+	size_t len;
+	AUTO(free) char *text = effective_profile(s, &len);
+	bool resume = false;
+	int ret;
+
+	if (!text)
+		return err_set(err, ENOMEM, "out of memory");
+	ret = check_profile(r, text, &resume, err);
+	if (ret)
+		return ret;
+	ret = file_make_dirs(r->dir, 0755);
+	if (ret)
+		return err_set(err, -ret, "%s: %s; give a folder that can be written with -o",
+			r->dir, strerror(-ret));
+	if (resume)
+		r->records = record_load(r->records_path, NULL, err);
+	if (!r->records)
+		r->records = json_array();
+	count_kept(r, m);
+	ret = resume ? 0 : write_environment(r, s, profile, err);
+	return ret || resume ? ret : write_file(r, "profile.ini", text, len, err);
+}
+
+/* results/latest -> the folder's name; a link that cannot be made is no failure. */
+static void link_latest(const struct results *r)
+{
+	AUTO(free) char *fresh = NULL;
+
+	if (asprintf(&fresh, RESULTS "/latest.%d", (int)getpid()) < 0) {
+		fresh = NULL;
+		return;
+	}
+	if (!symlink(strrchr(r->dir, '/') + 1, fresh) && rename(fresh, RESULTS "/latest"))
+		unlink(fresh);
+}
+
+int results_open(struct results *r, const struct settings *s, const struct matrix *m,
+	const char *profile, struct err *err)
+{
+	time_t now = (time_t)(clock_wall_ns() / NSEC_PER_SEC);
+	struct tm tm;
+	int ret;
+
+	*r = (struct results){0};
+	gmtime_r(&now, &tm);
+	strftime(r->stamp, sizeof(r->stamp), "%Y%m%dT%H%M%S", &tm);
+	ret = s->output ? asprintf(&r->dir, "%s", s->output)
+			: asprintf(&r->dir, RESULTS "/%s-%s", r->stamp, profile);
+	if (ret < 0 || asprintf(&r->records_path, "%s/records.jsonl", r->dir) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	ret = fill_folder(r, s, m, profile, err);
+	if (!ret && !s->output)
+		link_latest(r);
+	return ret;
+}
+
+void results_done(struct results *r)
+{
+	free(r->dir);
+	free(r->records_path);
+	json_decref(r->records);
+	*r = (struct results){0};
+}

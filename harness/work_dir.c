@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Work folders and their locks: see work_dir.h. */
+#include "harness/work_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/file.h"
+#include "harness/mounts.h"
+
+/* The lock of folder dir, taken; -EWOULDBLOCK: somebody lives there. */
+static int take_lock(const char *dir, int flags)
+{
+	AUTO(free) char *path = NULL;
+	AUTO(close) int fd = -1;
+
+	if (asprintf(&path, "%s/lock", dir) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+int work_dir_open(struct work_dir *w, const char *root, struct err *err)
+{
+	int r = file_make_dirs(root, 0700);
+
+	*w = (struct work_dir){.lock = -1};
+	if (r)
+		return err_set(err, -r, "%s: %s", root, strerror(-r));
+	if (asprintf(&w->path, "%s/%d-XXXXXX", root, (int)getpid()) < 0) {
+		w->path = NULL;
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	if (!mkdtemp(w->path)) {
+		r = err_set(err, errno, "%s: %s", w->path, strerror(errno));
+		free(w->path);
+		w->path = NULL;
+		return r;
+	}
+	w->lock = take_lock(w->path, O_CREAT);
+	if (w->lock < 0) {
+		r = err_set(err, -w->lock, "%s/lock: %s", w->path, strerror(-w->lock));
+		work_dir_close(w);
+	}
+	return r;
+}
+
+void work_dir_drop(const char *run_dir)
+{
+	/* Never delete through a mount that would not go. */
+	if (!mounts_detach_below(run_dir))
+		file_remove_tree(run_dir);
+}
+
+void work_dir_close(struct work_dir *w)
+{
+	if (!w->path)
+		return;
+	work_dir_drop(w->path);
+	if (w->lock >= 0)
+		close(w->lock);
+	free(w->path);
+	*w = (struct work_dir){.lock = -1};
+}
+
+char *work_dir_run(const struct work_dir *w, int n, struct err *err)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%d", w->path, n) < 0) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (!mkdir(path, 0700) || errno == EEXIST)
+		return path;
+	err_set(err, errno, "%s: %s", path, strerror(errno));
+	free(path);
+	return NULL;
+}
+
+/* 1: removed; 0: not ours, or somebody lives there. */
+static int sweep_one(const char *root, const char *name, int *ret_living)
+{
+	AUTO(free) char *path = NULL;
+	AUTO(close) int lock = -1;
+	int pid, end = 0;
+
+	if (sscanf(name, "%d-%*6[0-9A-Za-z]%n", &pid, &end) != 1 || !end || name[end])
+		return 0;
+	if (asprintf(&path, "%s/%s", root, name) < 0) {
+		path = NULL;
+		return 0;
+	}
+	lock = take_lock(path, 0);
+	if (lock < 0 && lock != -ENOENT) {
+		*ret_living += 1;
+		return 0;
+	}
+	work_dir_drop(path);
+	return 1;
+}
+
+int work_dir_sweep(const char *root, int *ret_living, int *ret_removed)
+{
+	AUTO(closedir) DIR *dir = opendir(root);
+	struct dirent *e;
+	int living = 0, removed = 0;
+
+	if (!dir && errno != ENOENT)
+		return -errno;
+	while (dir && (e = readdir(dir)))
+		removed += sweep_one(root, e->d_name, &living);
+	if (ret_living)
+		*ret_living = living;
+	if (ret_removed)
+		*ret_removed = removed;
+	return 0;
+}
