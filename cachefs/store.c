@@ -17,7 +17,8 @@
 #define NAME_BYTES_MAX 4095
 #define COMPONENT_BYTES_MAX 255
 
-extern const struct store_ops meta_ops, mem_ops, disk_ops, throttle_ops, delay_ops, fault_ops;
+extern const struct store_ops meta_ops, mem_ops, disk_ops, throttle_ops, delay_ops, fault_ops,
+	dir_ops;
 
 /* One line an entry. */
 /* clang-format off */
@@ -28,6 +29,7 @@ const struct store_ops *const store_registry[] = {
 	&throttle_ops,
 	&delay_ops,
 	&fault_ops,
+	&dir_ops,
 	NULL,
 };
 /* clang-format on */

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "cachefs/stack.h"
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "tests/null_origin.h"
