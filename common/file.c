@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <ftw.h>
 #include <libgen.h>
 #include <limits.h>
@@ -168,6 +169,21 @@ int file_remove_tree(const char *path)
 	if (nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;
+}
+
+int64_t file_tree_bytes(const char *path)
+{
+	char *const paths[] = {(char *)path, NULL};
+	FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+	int64_t bytes = 0;
+	FTSENT *e;
+
+	while (tree && (e = fts_read(tree)))
+		if (e->fts_info == FTS_F || e->fts_info == FTS_D)
+			bytes += (int64_t)e->fts_statp->st_blocks * 512;
+	if (tree)
+		fts_close(tree);
+	return bytes;
 }
 
 char *file_cache_home(void)

@@ -22,6 +22,9 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 int file_make_dirs(const char *path, mode_t mode); /* mkdir -p; 0 when it is there already */
 int file_remove_tree(const char *path);            /* rm -r, never follows symbolic links */
 
+/* Bytes that a tree takes on its disk; what lies on other filesystems below it is left out. */
+int64_t file_tree_bytes(const char *path);
+
 /* $XDG_CACHE_HOME/feedrate or ~/.cache/feedrate; not created. */
 char *file_cache_home(void);
 

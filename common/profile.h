@@ -34,6 +34,10 @@ struct profile {
  * path, or NULL and err lists the nearest name and where it looked. */
 char *profile_find(const char *name, struct err *err);
 
+/* The names that profile_find() knows in ./profiles and the installed folder, sorted;
+ * NULL-terminated, free with list_free(). */
+char **profile_names(void);
+
 /* Checks syntax, sections, keys, values and bases, so that profile_apply() fails for an unknown variant
  * only. The message names file, line, section, key and the
  * nearest valid name. */

@@ -122,33 +122,55 @@ const char *profile_value(
 	return e ? e->value : NULL;
 }
 
+#define NAMES_MAX 256
+
 static const char *const folders[] = {"profiles", FEEDRATE_PROFILE_DIR};
 
-/* "Did you mean" over the profiles of both folders. */
-static int not_found(const char *name, struct err *err)
+/* Adds NAME of each NAME.ini in folder to names[*n], which has room for most. */
+static void add_names(const char *folder, char **names, size_t *n, size_t most)
 {
-	char *names[256];
+	AUTO(closedir) DIR *dir = opendir(folder);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)) && *n < most) {
+		char *dot = strrchr(entry->d_name, '.');
+		bool known = !dot || dot == entry->d_name || strcmp(dot, ".ini") != 0;
+
+		if (!known)
+			*dot = '\0';
+		for (size_t i = 0; !known && i < *n; i++)
+			known = !strcmp(names[i], entry->d_name);
+		if (!known && (names[*n] = strdup(entry->d_name)))
+			*n += 1;
+	}
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **profile_names(void)
+{
+	char **names = calloc(NAMES_MAX + 1, sizeof(*names));
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-		AUTO(closedir) DIR *dir = opendir(folders[i]);
-		struct dirent *entry;
+	for (size_t i = 0; names && i < ARRAY_SIZE(folders); i++)
+		add_names(folders[i], names, &n, NAMES_MAX);
+	if (names)
+		qsort(names, n, sizeof(*names), compare_names);
+	return names;
+}
 
-		while (dir && (entry = readdir(dir)) && n < ARRAY_SIZE(names)) {
-			char *dot = strrchr(entry->d_name, '.');
-
-			if (dot && dot > entry->d_name && !strcmp(dot, ".ini") &&
-				(names[n] = strndup(entry->d_name, (size_t)(dot - entry->d_name))))
-				n++;
-		}
-	}
-	const char *near = err_nearest(name, (const char *const *)names, n);
+static int not_found(const char *name, struct err *err)
+{
+	char **names = profile_names();
+	const char *near = names ? err_nearest(name, (const char *const *)names, SIZE_MAX) : NULL;
 
 	err_set(err, ENOENT, "%s: no such profile (looked in ., ./profiles and %s)%s%s%s", name,
 		FEEDRATE_PROFILE_DIR, near ? "; did you mean " : "; give the path of an INI file",
 		near ? near : "", near ? "?" : "");
-	while (n > 0)
-		free(names[--n]);
+	list_free(names);
 	return -ENOENT;
 }
 

@@ -113,16 +113,15 @@ static int check_fuse(struct campaign *c, bool *ret_missing, struct err *err)
 static int open_work(struct campaign *c, struct err *err)
 {
 	AUTO(free) char *root = prepare_work_root(c->settings->cfg);
-	int removed = 0, r;
+	struct work_sweep swept = {0};
 
 	if (!root)
 		return err_set(err, ENOMEM, "out of memory");
-	work_dir_sweep(root, NULL, &removed);
-	if (removed)
-		progress_say(&c->progress, "Removed what %d dead run%s had left in %s", removed,
-			removed == 1 ? "" : "s", root);
-	r = work_dir_open(&c->work, root, err);
-	return r;
+	work_dir_sweep(root, false, &swept);
+	if (swept.dead)
+		progress_say(&c->progress, "Removed what %d dead run%s had left in %s", swept.dead,
+			swept.dead == 1 ? "" : "s", root);
+	return work_dir_open(&c->work, root, err);
 }
 
 static double mean_image(const struct dataset *d)

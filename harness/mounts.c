@@ -130,16 +130,32 @@ struct below {
 	char *last; /* the mount mounted last: it goes first */
 };
 
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return !strncmp(path, dir, len) && (!path[len] || path[len] == '/');
+}
+
 static int note_below(const struct mount_entry *m, void *arg)
 {
 	struct below *b = arg;
-	size_t len = strlen(b->dir);
 
-	if (strncmp(m->path, b->dir, len) || (m->path[len] && m->path[len] != '/'))
+	if (!is_below(m->path, b->dir))
 		return 0;
 	free(b->last);
 	b->last = strdup(m->path);
 	return b->last ? 0 : -ENOMEM;
+}
+
+static int below_path(const struct mount_entry *m, void *arg)
+{
+	return is_below(m->path, arg);
+}
+
+bool mounts_any_below(const char *dir)
+{
+	return mounts_each(below_path, (void *)dir) > 0;
 }
 
 static int fusermount_detach(const char *path)

@@ -22,6 +22,7 @@ typedef int mount_fn(const struct mount_entry *m, void *arg);
 int mounts_each(mount_fn *each, void *arg);
 
 bool mounts_is_mounted(const char *path);
+bool mounts_any_below(const char *dir); /* or at it */
 
 /* Whether a type is a network or FUSE filesystem that could hold training data. */
 bool mounts_type_is_remote(const char *type);

@@ -15,11 +15,14 @@
 #include "harness/decode.h"
 #include "harness/page_cache.h"
 
+/* Memory is estimated before there are data: then the format is the one asked for. */
 static const struct reader_ops *reader_for(const struct run_spec *spec)
 {
 	if (spec->source->flags & SOURCE_NO_FILES)
 		return &reader_memory;
-	return spec->data->format == FORMAT_TFRECORD ? &reader_tfrecord : &reader_imagefolder;
+	int format = spec->data ? (int)spec->data->format : spec->cfg->bench.format;
+
+	return format == FORMAT_TFRECORD ? &reader_tfrecord : &reader_imagefolder;
 }
 
 int pipeline_depth(const struct run_spec *spec)

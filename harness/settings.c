@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/preset.h"
 
 static const struct cli_option options[] = {
 	{"profile", 'p', "NAME", NULL,
@@ -74,16 +75,16 @@ static struct cli command_line(option_fn *each, void *arg)
 }
 
 /* Operands come to the front, over what stood there: so always on a copy. */
-static int parse_over(const struct cli *cli, struct config *cfg, int argc, char **argv,
+static int parse_over(const struct settings *s, const struct cli *cli, struct config *cfg,
 	char ***ret_operands, int *ret_n, struct err *err)
 {
-	char **copy = calloc((size_t)argc + 1, sizeof(*copy));
+	char **copy = calloc((size_t)s->argc + 1, sizeof(*copy));
 	int r;
 
 	if (!copy)
 		return err_set(err, ENOMEM, "out of memory");
-	memcpy(copy, argv, (size_t)argc * sizeof(*copy));
-	r = cli_parse(cli, cfg, argc, copy, ret_n, err);
+	memcpy(copy, s->argv, (size_t)s->argc * sizeof(*copy));
+	r = cli_parse(cli, cfg, s->argc, copy, ret_n, err);
 	*ret_operands = copy;
 	return r;
 }
@@ -95,7 +96,7 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *err)
 	int r;
 
 	*s = (struct settings){.argc = argc, .argv = argv};
-	r = scratch ? parse_over(&cli, scratch, argc, argv, &s->operands, &s->n_operands, err)
+	r = scratch ? parse_over(s, &cli, scratch, &s->operands, &s->n_operands, err)
 		    : err_set(err, ENOMEM, "out of memory");
 	config_free(scratch);
 	return r;
@@ -114,6 +115,16 @@ int settings_load_profile(struct settings *s, const char *fallback, struct err *
 	}
 	s->cfg = settings_config(s, NULL, err);
 	return s->cfg ? 0 : -EINVAL;
+}
+
+char *settings_profile_label(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	char *label = strdup(slash ? slash + 1 : name), *dot = label ? strrchr(label, '.') : NULL;
+
+	if (dot && dot != label && !strcmp(dot, ".ini"))
+		*dot = '\0';
+	return label;
 }
 
 void settings_done(struct settings *s)
@@ -145,8 +156,12 @@ struct config *settings_config(const struct settings *s, const char *variant, st
 	}
 	if (s->profile.path)
 		r = profile_apply(&s->profile, variant, cfg, err);
+	for (const struct settings_word *w = s->given; !r && w && w->knob; w++)
+		r = config_set(cfg, w->knob, w->value, "PATH", err);
 	if (!r)
-		r = parse_over(&cli, cfg, s->argc, s->argv, &operands, &n, err);
+		r = parse_over(s, &cli, cfg, &operands, &n, err);
+	if (!r)
+		r = preset_apply(cfg, err);
 	if (!r)
 		return cfg;
 	config_free(cfg);

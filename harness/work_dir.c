@@ -90,41 +90,42 @@ char *work_dir_run(const struct work_dir *w, int n, struct err *err)
 	return NULL;
 }
 
-/* 1: removed; 0: not ours, or somebody lives there. */
-static int sweep_one(const char *root, const char *name, int *ret_living)
+static void sweep_one(const char *root, const char *name, bool only_look, struct work_sweep *sum)
 {
 	AUTO(free) char *path = NULL;
 	AUTO(close) int lock = -1;
 	int pid, end = 0;
 
 	if (sscanf(name, "%d-%*6[0-9A-Za-z]%n", &pid, &end) != 1 || !end || name[end])
-		return 0;
+		return;
 	if (asprintf(&path, "%s/%s", root, name) < 0) {
 		path = NULL;
-		return 0;
+		return;
 	}
 	lock = take_lock(path, 0);
 	if (lock < 0 && lock != -ENOENT) {
-		*ret_living += 1;
-		return 0;
+		sum->living++;
+		return;
 	}
-	work_dir_drop(path);
-	return 1;
+	sum->dead++;
+	if (!only_look && mounts_detach_below(path))
+		return;
+	if (!mounts_any_below(path))
+		sum->bytes += file_tree_bytes(path);
+	if (!only_look)
+		work_dir_drop(path);
 }
 
-int work_dir_sweep(const char *root, int *ret_living, int *ret_removed)
+int work_dir_sweep(const char *root, bool only_look, struct work_sweep *ret)
 {
 	AUTO(closedir) DIR *dir = opendir(root);
+	struct work_sweep sum = {0};
 	struct dirent *e;
-	int living = 0, removed = 0;
 
 	if (!dir && errno != ENOENT)
 		return -errno;
 	while (dir && (e = readdir(dir)))
-		removed += sweep_one(root, e->d_name, &living);
-	if (ret_living)
-		*ret_living = living;
-	if (ret_removed)
-		*ret_removed = removed;
+		sweep_one(root, e->d_name, only_look, &sum);
+	*ret = sum;
 	return 0;
 }

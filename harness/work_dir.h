@@ -8,6 +8,9 @@
 #ifndef HARNESS_WORK_DIR_H
 #define HARNESS_WORK_DIR_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "common/err.h"
 
 struct work_dir {
@@ -25,8 +28,14 @@ void work_dir_close(struct work_dir *w);
 char *work_dir_run(const struct work_dir *w, int n, struct err *err);
 void work_dir_drop(const char *run_dir);
 
-/* Removes what dead invocations left in root, mounts first. *ret_living (may be NULL) counts the
- * folders of living ones, *ret_removed those that went. */
-int work_dir_sweep(const char *root, int *ret_living, int *ret_removed);
+/* What a look at root found. */
+struct work_sweep {
+	int living;    /* folders of invocations that run now; they stay */
+	int dead;      /* folders of dead ones */
+	int64_t bytes; /* that these take on the disk; mounts are not looked into */
+};
+
+/* Removes what dead invocations left in root, mounts first; with only_look it stays. */
+int work_dir_sweep(const char *root, bool only_look, struct work_sweep *ret);
 
 #endif
