@@ -152,7 +152,8 @@ static int stack_file_open(struct source *src, const char *path, struct source_f
 	if (r)
 		return r;
 	f->obj.name = f->name;
-	*ret = (struct source_file){.fd = -1, .size = f->obj.size, .handle = TAKE(f)};
+	*ret = (struct source_file){.fd = -1, .size = f->obj.size, .handle = f};
+	TAKE(f);
 	return 0;
 }
 
