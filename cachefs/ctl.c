@@ -284,7 +284,7 @@ static int check_fits(struct ctl *c, const json_t *stats, const struct progress 
 static int run_job(struct ctl *c, const char *op, char **paths, int n)
 {
 	bool terminal = isatty(STDERR_FILENO);
-	json_int_t id;
+	json_int_t id = 0;
 
 	if (send_message(c, make_message(c, op, paths, n), &id) < 0)
 		return EXIT_FAILED;

@@ -204,7 +204,7 @@ int mount_check_device(struct err *err)
 
 static int readahead_path(const char *path, char *ret, size_t size)
 {
-	struct mount_entry there;
+	struct mount_entry there = {0};
 	int r = mount_find(MOUNTINFO, path, &there);
 
 	if (r < 0)

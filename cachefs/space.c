@@ -47,6 +47,7 @@ static int insert_range(struct space *s, size_t i, uint64_t off, uint64_t len)
 {
 	if (reserve_range(s) < 0)
 		return -ENOMEM;
+	assert(s->range);
 	memmove(&s->range[i + 1], &s->range[i], (s->n - i) * sizeof(*s->range));
 	s->range[i] = (struct space_range){off, len};
 	s->n++;

@@ -65,7 +65,7 @@ static const struct source_ops *find_source(const char *name, struct err *err)
 
 	if (ops)
 		return ops;
-	while (source_registry[n] && n < ARRAY_SIZE(names)) {
+	while (n < ARRAY_SIZE(names) && source_registry[n]) {
 		names[n] = source_registry[n]->name;
 		n++;
 	}
@@ -157,6 +157,7 @@ static int build_cells(
 	int rounds = repeats_max(m);
 	int r = 0;
 
+	m->n_cells = 0;
 	m->cells = calloc(
 		(size_t)rounds * m->n_variants * m->n_gpus * n_sources + 1, sizeof(*m->cells));
 	if (!m->cells)

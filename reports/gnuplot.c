@@ -110,7 +110,7 @@ int gnuplot_run(const char *dir, const char *script, int deadline_s, char **ret_
 	AUTO(close) int out = memory_file("", 0);
 	AUTO(close) int messages = memory_file("", 0);
 	const int fds[3] = {in, out, messages};
-	pid_t pid;
+	pid_t pid = -1;
 	int r;
 
 	if (in < 0 || out < 0 || messages < 0)

@@ -363,7 +363,10 @@ static void write_mounts(FILE *out, const struct page *p)
 	fputs("<section><h2>Measure the mounts of this machine</h2>\n"
 	      "<p>Each is answered within a minute and never written to.</p><ul class=\"plain\">\n",
 		out);
-	json_array_foreach(mounts, i, mount) write_mount(out, p, mount);
+	json_array_foreach(mounts, i, mount)
+	{
+		write_mount(out, p, mount);
+	}
 	fputs("</ul></section>\n", out);
 }
 

@@ -125,6 +125,8 @@ static void place_labels(struct shown *shown, size_t n, double gap)
 		for (size_t i = 0; i < n; i++)
 			if (isnan(shown[i].label_y) && (!lowest || shown[i].last < lowest->last))
 				lowest = &shown[i];
+		if (!lowest)
+			return;
 		lowest->label_y = fmax(lowest->last, below + gap);
 		below = lowest->label_y;
 	}

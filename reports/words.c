@@ -21,7 +21,7 @@ char *words_count(double value, char buf[WORDS_MAX])
 		return memcpy(buf, "?", 2);
 	for (int i = 0; i < n; i++) {
 		*out++ = digits[i];
-		if (digits[i] != '-' && i < n - 1 && (n - 1 - i) % 3 == 0)
+		if (i < n - 1 && digits[i] != '-' && (n - 1 - i) % 3 == 0)
 			*out++ = ',';
 	}
 	*out = '\0';

@@ -127,7 +127,7 @@ static double natural_size(const struct template *t)
 /* One of those whose natural size is near; where none is, the nearest. */
 static const struct template *choose_template(const struct content *c, uint32_t size, uint64_t word)
 {
-	const struct template *near[N_SHAPES], *nearest = NULL;
+	const struct template *near[N_SHAPES] = {NULL}, *nearest = NULL;
 	double least = 0;
 	size_t n = 0;
 

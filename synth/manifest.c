@@ -294,11 +294,9 @@ int journal_append(struct journal *j, uint64_t unit, const char *lines, size_t l
 	struct iovec v[] = {{record, (size_t)head}, {(void *)(uintptr_t)lines, len}};
 	ssize_t n = pwritev(j->fd, v, 2, j->end);
 
-	if (n < 0)
-		r = -errno;
-	else if ((size_t)n < (size_t)head + len)
+	if (n >= 0 && (size_t)n < (size_t)head + len)
 		r = -ENOSPC;
-	else if (fdatasync(j->fd) < 0)
+	else if (n < 0 || fdatasync(j->fd) < 0)
 		r = -errno;
 	if (r < 0)
 		return r;

@@ -119,6 +119,7 @@ static void make_pictures(struct writer *w, uint32_t n, uint32_t classes)
 {
 	char path[128];
 
+	must(classes > 0, "classes");
 	for (uint32_t i = 0; i < classes; i++) {
 		snprintf(path, sizeof(path), "%s/n%04u", w->t->dir, i);
 		must(mkdir(path, 0755) == 0, path);

@@ -9,6 +9,7 @@
  * does not want the block) a fetch lands in a loose buffer, freed after its last use. */
 #include "cachefs/stores/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,7 @@ static int mem_lend(
 
 static void loose_put(struct mem *m, struct loose *loose)
 {
+	assert(loose);
 	if (atomic_fetch_sub(&loose->users, 1) > 1)
 		return;
 	atomic_fetch_sub(&m->loose_bytes, loose->len);

@@ -284,7 +284,9 @@ static void play_stack(const char *layers, double seconds)
 
 static double seconds_each(void)
 {
-	return getenv("MODEL_SECONDS") ? atof(getenv("MODEL_SECONDS")) : 1.2;
+	const char *asked = getenv("MODEL_SECONDS");
+
+	return asked ? atof(asked) : 1.2;
 }
 
 static void test_mem_and_faulty_disk(void **state)
@@ -304,8 +306,9 @@ int main(void)
 		cmocka_unit_test(test_fault_over_mem),
 	};
 
-	seed = getenv("MODEL_SEED") ? strtoull(getenv("MODEL_SEED"), NULL, 10)
-				    : (uint64_t)clock_wall_ns() % 1000000;
+	const char *asked = getenv("MODEL_SEED");
+
+	seed = asked ? strtoull(asked, NULL, 10) : (uint64_t)clock_wall_ns() % 1000000;
 	print_message("MODEL_SEED=%llu\n", (unsigned long long)seed);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -202,7 +202,7 @@ static void test_count_of_samples_tells_twice_and_missing(void **state)
 
 static void test_record_needs_all_its_bytes(void **state)
 {
-	uint8_t buf[12 + 5 + 4] = {5}, hello[] = "hello";
+	uint8_t buf[12 + 5 + 4] = {5}, hello[5] = {'h', 'e', 'l', 'l', 'o'};
 	uint32_t crc = crc32c_mask(crc32c(0, buf, 8));
 	struct tfrecord rec;
 

@@ -80,9 +80,10 @@ static void defaults_are_the_mounting_user_and_read_only_bits(void **state)
 
 static void standard_options_stand_beside_knobs(void **state)
 {
-	struct parsed p = PARSE("/", "/tmp", "-f", "-o",
+	static char options[] =
 		"ro,allow_other,uid=7,gid=8,file_mode=0440,dir_mode=550,noauto,_netdev,nofail,"
-		"x-systemd.automount,nodev,nosuid,noexec,user,defaults,nonempty,fuse.max_threads=3");
+		"x-systemd.automount,nodev,nosuid,noexec,user,defaults,nonempty,fuse.max_threads=3";
+	struct parsed p = PARSE("/", "/tmp", "-f", "-o", options);
 
 	assert_string_equal(p.err.msg, "");
 	assert_int_equal(p.r, 0);
