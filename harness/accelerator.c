@@ -3,12 +3,14 @@
 #include "harness/accelerator.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 
 #define KIND "accelerator"
+#define RATE_LEAST 0.001 /* images/s: a step of a batch of one every quarter of an hour */
 
 static bool is_yes(const char *text)
 {
@@ -26,16 +28,32 @@ static bool has_table(const struct profile *p, const char *name)
 	return found;
 }
 
-static int number(
-	const struct profile *p, const char *name, const char *key, double *ret, struct err *err)
+/* The last entry that gives KEY of a row; with key NULL, the first entry of the row. */
+static const struct profile_entry *find_entry(
+	const struct profile *p, const char *name, const char *key)
 {
-	const char *text = profile_value(p, KIND, name, key);
-	char *end = NULL;
-	double value = text ? strtod(text, &end) : 0;
+	const struct profile_entry *found = NULL;
+	char section[128];
 
-	if (!text || end == text || *end || !(value > 0 && value < 1e9))
-		return err_set(err, EINVAL, "%s: [accelerator.%s] %s: %s; give a number above 0",
-			p->path, name, key, text ? text : "missing");
+	snprintf(section, sizeof(section), KIND ".%s", name);
+	for (size_t i = 0; i < p->n && (key || !found); i++)
+		if (!strcmp(p->entries[i].section, section) &&
+			(!key || !strcmp(p->entries[i].key, key)))
+			found = &p->entries[i];
+	return found;
+}
+
+static int number(const struct profile *p, const char *name, const char *key, double least,
+	double *ret, struct err *err)
+{
+	const struct profile_entry *e = find_entry(p, name, key);
+	const struct profile_entry *at = e ? e : find_entry(p, name, NULL);
+	char *end = NULL;
+	double value = e ? strtod(e->value, &end) : 0;
+
+	if (!e || end == e->value || *end || !(value >= least && value < 1e9))
+		return err_set(err, EINVAL, "%s:%d: [" KIND ".%s] %s: %s; give a number from %g on",
+			at->file, at->line, name, key, e ? e->value : "missing", least);
 	*ret = value;
 	return 0;
 }
@@ -45,10 +63,10 @@ static int fill(const struct profile *p, const char *name, struct accelerator *r
 	const char *label = profile_value(p, KIND, name, "label");
 	const char *source = profile_value(p, KIND, name, "source");
 	double rate, batch;
-	int r = number(p, name, "images_per_s", &rate, err);
+	int r = number(p, name, "images_per_s", RATE_LEAST, &rate, err);
 
 	if (!r)
-		r = number(p, name, "batch", &batch, err);
+		r = number(p, name, "batch", 1, &batch, err);
 	if (r)
 		return r;
 	*ret = (struct accelerator){.name = strdup(name),

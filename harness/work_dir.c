@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +15,11 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "harness/mounts.h"
+
+#define FRESH_S 60 /* a folder gets its lock much sooner */
 
 /* The lock of folder dir, taken; -EWOULDBLOCK: somebody lives there. */
 static int take_lock(const char *dir, int flags)
@@ -90,6 +95,18 @@ char *work_dir_run(const struct work_dir *w, int n, struct err *err)
 	return NULL;
 }
 
+/* Whether its maker may not have come to lock it yet. */
+static bool is_being_made(const char *path, int pid)
+{
+	struct stat st;
+	int64_t age;
+
+	if (lstat(path, &st) < 0)
+		return false;
+	age = clock_wall_ns() / NSEC_PER_SEC - st.st_ctim.tv_sec;
+	return age < FRESH_S && (!kill(pid, 0) || errno == EPERM);
+}
+
 static void sweep_one(const char *root, const char *name, bool only_look, struct work_sweep *sum)
 {
 	AUTO(free) char *path = NULL;
@@ -103,7 +120,7 @@ static void sweep_one(const char *root, const char *name, bool only_look, struct
 		return;
 	}
 	lock = take_lock(path, 0);
-	if (lock < 0 && lock != -ENOENT) {
+	if ((lock < 0 && lock != -ENOENT) || is_being_made(path, pid)) {
 		sum->living++;
 		return;
 	}

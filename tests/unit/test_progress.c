@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Progress on a terminal, in a log file, and when nobody wants it. */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+
+#include "common/cleanup.h"
+#include "harness/progress.h"
+
+static const struct variant plain, named = {.name = "page"};
+
+/* What lands on stderr while do_it runs: on a terminal, or in a file. */
+static char *capture(void (*do_it)(void), bool terminal)
+{
+	static char text[8192];
+	int saved = dup(STDERR_FILENO);
+	int reader = terminal ? posix_openpt(O_RDWR | O_NOCTTY)
+			      : open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	int writer = reader;
+	ssize_t n;
+
+	assert_true(reader >= 0);
+	if (terminal) {
+		assert_int_equal(grantpt(reader) + unlockpt(reader), 0);
+		writer = open(ptsname(reader), O_RDWR | O_NOCTTY);
+		assert_true(writer >= 0);
+	}
+	fflush(stderr);
+	dup2(writer, STDERR_FILENO);
+	do_it();
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	if (terminal) {
+		fcntl(reader, F_SETFL, O_NONBLOCK);
+		n = read(reader, text, sizeof(text) - 1);
+		close(writer);
+	} else {
+		n = pread(reader, text, sizeof(text) - 1, 0);
+	}
+	close(reader);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void a_run_of_two(bool quiet)
+{
+	const struct cell one = {
+		.source = source_find("synthetic"), .variant = &plain, .gpus = 1, .repeats = 1};
+	const struct cell two = {.source = source_find("external"),
+		.variant = &named,
+		.gpus = 8,
+		.repeat = 1,
+		.repeats = 3};
+	const struct run_progress now = {.epoch = 1,
+		.epochs = 2,
+		.step = 30,
+		.steps = 60,
+		.images_per_s = 7620,
+		.au = 0.998};
+	struct progress p;
+
+	progress_init(&p, quiet, 2);
+	progress_say(&p, "before it starts: %d runs", 2);
+	progress_start(&p, &one, 5, 20);
+	progress_tick(&now, &p);
+	progress_end(&p, "%.0f images/s", 953.0);
+	progress_start(&p, &two, 15, 0);
+	progress_end(&p, "failed: it did");
+}
+
+static void loud(void)
+{
+	a_run_of_two(false);
+}
+
+static void silent(void)
+{
+	a_run_of_two(true);
+}
+
+static void test_a_file_gets_one_line_a_run(void **state)
+{
+	assert_string_equal(capture(loud, false),
+		"before it starts: 2 runs\n"
+		"[1/2] synthetic, 1 GPU: 953 images/s\n"
+		"[2/2] external page, 8 GPUs, repeat 2 of 3: failed: it did\n");
+}
+
+static void test_a_terminal_gets_a_line_that_rewrites_itself(void **state)
+{
+	char *text;
+
+	setenv("TERM", "xterm", 1);
+	text = capture(loud, true);
+	assert_non_null(strstr(text, "\r\033[K[1/2] synthetic, 1 GPU: starting"));
+	assert_non_null(strstr(text, "\r\033[K[1/2] synthetic, 1 GPU: epoch 1/2 step 30/60  7620 "
+				     "images/s  AU 99.8%"));
+	assert_non_null(strstr(text, "\r\033[K[1/2] synthetic, 1 GPU: 953 images/s\r\n"));
+	/* 20 s of the other, and what is left of 5. */
+	assert_true(strstr(text, "25s left") || strstr(text, "25 s left") || strstr(text, "24."));
+}
+
+static void test_a_dumb_terminal_is_a_file(void **state)
+{
+	setenv("TERM", "dumb", 1);
+	assert_null(strchr(capture(loud, true), '\033'));
+	unsetenv("TERM");
+	assert_null(strchr(capture(loud, true), '\033'));
+}
+
+static void test_quiet_is_silent(void **state)
+{
+	setenv("TERM", "xterm", 1);
+	assert_string_equal(capture(silent, false), "");
+	assert_string_equal(capture(silent, true), "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_file_gets_one_line_a_run),
+		cmocka_unit_test(test_a_terminal_gets_a_line_that_rewrites_itself),
+		cmocka_unit_test(test_a_dumb_terminal_is_a_file),
+		cmocka_unit_test(test_quiet_is_silent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
