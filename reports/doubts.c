@@ -62,7 +62,7 @@ static void add_once(json_t *array, json_t *text)
 	json_array_append_new(array, text);
 }
 
-json_t *doubts_collect(const struct model *m)
+json_t *doubts_collect(const struct model *m, int only_gpus)
 {
 	json_t *all = json_object(), *record, *doubt;
 	size_t i, k;
@@ -71,6 +71,8 @@ json_t *doubts_collect(const struct model *m)
 	{
 		int gpus = (int)json_integer_value(json_object_get(record, "gpus"));
 
+		if (only_gpus && gpus != only_gpus)
+			continue;
 		json_array_foreach(json_object_get(record, "doubts"), k, doubt)
 		{
 			const char *name = json_string_value(doubt);

@@ -108,7 +108,7 @@ static void write_joined(FILE *out, const json_t *array)
 
 static void write_doubts(FILE *out, const struct page *p)
 {
-	json_t *doubts = doubts_collect(p->model), *where;
+	json_t *doubts = doubts_collect(p->model, 0), *where;
 	const char *name;
 
 	if (!json_object_size(doubts))

@@ -231,7 +231,7 @@ static void say_replaced_and_missing(FILE *out, const struct model *m)
 
 static void say_doubts(FILE *out, const struct model *m)
 {
-	json_t *doubts = doubts_collect(m), *where;
+	json_t *doubts = doubts_collect(m, model_most_gpus(m)), *where;
 	const char *name, *before = " Read it with care: ";
 
 	json_object_foreach(doubts, name, where)
