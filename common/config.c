@@ -189,8 +189,7 @@ json_t *config_to_json(const struct config *cfg, unsigned owner)
 
 #define INI_LINE 120 /* bytes of a value in one line; a profile's line ends at 198 */
 
-/* A long value goes on in indented lines, each cut at a backslash; a space at the cut would be lost. */
-static void print_ini_value(const char *text, const char *mark, FILE *out)
+void ini_print_value(const char *text, const char *mark, FILE *out)
 {
 	size_t n;
 
@@ -220,7 +219,7 @@ static void print_ini_part(const struct config *cfg, unsigned owner, bool set, F
 			if (set)
 				fprintf(out, "# %.150s\n", cfg->origin[i].from);
 			fprintf(out, "%s%s = ", set ? "" : "# ", k->name);
-			print_ini_value(config_text(cfg, k), set ? "" : "# ", out);
+			ini_print_value(config_text(cfg, k), set ? "" : "# ", out);
 		}
 	}
 }

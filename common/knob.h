@@ -156,6 +156,11 @@ json_t *config_to_json(const struct config *cfg, unsigned owner);
 /* The effective profile: values off their default first, the rest as comments. */
 void config_to_ini(const struct config *cfg, unsigned owner, FILE *out);
 
+/* A value after "KEY = ", and a newline, as profiles read it back: a long one goes on in indented
+ * lines, each cut at a backslash and starting with mark ("" or "# "); never at a space, which would
+ * be lost. text has no newline. */
+void ini_print_value(const char *text, const char *mark, FILE *out);
+
 /* ---- comma lists inside STRING knobs ---- */
 char **list_split(
 	const char *text, char separator, size_t *ret_n); /* trimmed; free with list_free */

@@ -12,12 +12,14 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/file.h"
+#include "harness/deadline.h"
 #include "harness/mounts.h"
 
 #define START_NS (20 * NSEC_PER_SEC)
 #define STOP_NS (10 * NSEC_PER_SEC)
 #define POLL_NS (2 * NSEC_PER_MSEC)
 #define STATS_MAX (1 << 20)
+#define STATS_NS (5 * NSEC_PER_SEC)
 
 AUTO_FREE(config, struct config, config_free);
 
@@ -98,16 +100,20 @@ static int wait_ready(struct cache_mount *m, struct err *err)
 {
 	int64_t deadline = clock_now_ns() + START_NS;
 	char words[512];
+	int r;
 
-	while (child_alive(&m->child) && clock_now_ns() < deadline) {
+	while (child_alive(&m->child) && clock_now_ns() < deadline && !(m->stop && *m->stop)) {
 		if (is_ready(m))
 			return 0;
 		clock_sleep_until(clock_now_ns() + POLL_NS);
 	}
-	err_set(err, EIO, "cachefs does not mount %s: %s", m->origin,
-		child_last_words(&m->child, words, sizeof(words)));
+	if (m->stop && *m->stop)
+		r = err_set(err, EINTR, "interrupted");
+	else
+		r = err_set(err, EIO, "cachefs does not mount %s: %s", m->origin,
+			child_last_words(&m->child, words, sizeof(words)));
 	cache_mount_stop(m);
-	return -EIO;
+	return r;
 }
 
 int cache_mount_start(struct cache_mount *m, struct err *err)
@@ -148,17 +154,46 @@ int cache_mount_forget(struct cache_mount *m, struct err *err)
 	return 0;
 }
 
-json_t *cache_mount_stats(const struct cache_mount *m)
+/* Reads the statistics under a deadline: a daemon that hangs must not take run-bench with it. */
+struct stats_call {
+	struct deadline_call call; /* first */
+	char *path;
+	char *text; /* result */
+};
+
+static int read_stats(struct deadline_call *call)
 {
-	AUTO(free) char *path = NULL;
-	AUTO(free) char *text = NULL;
+	struct stats_call *s = (struct stats_call *)call;
 	size_t len;
 
-	if (asprintf(&path, "%s/.cachefs/stats.json", m->mountpoint) < 0) {
-		path = NULL;
+	return file_read(s->path, STATS_MAX, &s->text, &len);
+}
+
+static void stats_free(struct deadline_call *call)
+{
+	struct stats_call *s = (struct stats_call *)call;
+
+	if (!s)
+		return;
+	deadline_destroy(call);
+	free(s->path);
+	free(s->text);
+	free(s);
+}
+
+AUTO_FREE(stats, struct deadline_call, stats_free);
+
+json_t *cache_mount_stats(const struct cache_mount *m)
+{
+	struct stats_call *s = calloc(1, sizeof(*s));
+	AUTO(stats) struct deadline_call *call = s ? &s->call : NULL;
+
+	if (!s)
+		return NULL;
+	deadline_init(call, read_stats, stats_free);
+	if (asprintf(&s->path, "%s/.cachefs/stats.json", m->mountpoint) < 0) {
+		s->path = NULL;
 		return NULL;
 	}
-	if (file_read(path, STATS_MAX, &text, &len))
-		return NULL;
-	return json_loads(text, 0, NULL);
+	return deadline_run(&call, STATS_NS, NULL) ? NULL : json_loads(s->text, 0, NULL);
 }

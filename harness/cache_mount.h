@@ -18,7 +18,8 @@ struct cache_mount {
 	struct child child;
 	const struct config *cfg; /* borrowed */
 	char *origin, *mountpoint, *tier, *log;
-	int64_t capacity; /* of the tier; 0: no disk tier, no memory tier */
+	int64_t capacity;          /* of the tier; 0: no disk tier, no memory tier */
+	const volatile bool *stop; /* ends a start with -EINTR; may be NULL */
 };
 
 /* Names only; nothing is started. */
@@ -34,7 +35,7 @@ void cache_mount_stop(struct cache_mount *m);
 /* Deletes the tier; call it between stop and start. */
 int cache_mount_forget(struct cache_mount *m, struct err *err);
 
-/* What MOUNT/.cachefs/stats.json says, the caller's; NULL if it cannot be read. */
+/* What MOUNT/.cachefs/stats.json says, the caller's; NULL if it cannot be read within 5 s. */
 json_t *cache_mount_stats(const struct cache_mount *m);
 
 /* Sets the knobs of a tier in a config: where it lies and what it may hold. For source `stack` too.

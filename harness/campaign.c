@@ -9,6 +9,7 @@
 #include "harness/campaign.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "common/record.h"
 #include "common/units.h"
 #include "harness/disk_probe.h"
+#include "harness/doubt.h"
 #include "harness/estimate.h"
 #include "harness/mounts.h"
 #include "harness/progress.h"
@@ -117,7 +119,8 @@ static int open_work(struct campaign *c, struct err *err)
 
 	if (!root)
 		return err_set(err, ENOMEM, "out of memory");
-	work_dir_sweep(root, false, &swept);
+	if (!c->settings->dry_run)
+		work_dir_sweep(root, false, &swept);
 	if (swept.dead)
 		progress_say(&c->progress, "Removed what %d dead run%s had left in %s", swept.dead,
 			swept.dead == 1 ? "" : "s", root);
@@ -133,14 +136,21 @@ static double mean_image(const struct dataset *d)
 
 static void say_plan(struct campaign *c, FILE *out)
 {
-	struct cost cost = estimate_matrix(&c->matrix, &c->prepared, NULL, PREPARE_IMAGE_BYTES);
+	AUTO(free) bool *kept = calloc(c->matrix.n_cells + 1, sizeof(*kept));
+	struct cost cost;
+	size_t runs = c->matrix.n_cells;
 	char time[UNITS_MAX], bytes[UNITS_MAX], data[UNITS_MAX], memory[UNITS_MAX];
 	int64_t held = 0;
 
 	if (estimate_memory(&c->matrix, &held, NULL))
 		held = 0;
-	fprintf(out, "%zu runs, about %s, %s to read in %.0f requests, %s of memory",
-		c->matrix.n_cells, units_human_duration(cost.seconds, time),
+	for (size_t i = 0; kept && i < c->matrix.n_cells; i++) {
+		kept[i] = results_find(&c->results, &c->matrix.cells[i]) != NULL;
+		runs -= kept[i];
+	}
+	cost = estimate_matrix(&c->matrix, &c->prepared, kept, PREPARE_IMAGE_BYTES);
+	fprintf(out, "%zu run%s, about %s, %s to read in %.0f requests, %s of memory", runs,
+		runs == 1 ? "" : "s", units_human_duration(cost.seconds, time),
 		units_human_bytes(cost.bytes, bytes), cost.requests,
 		units_human_bytes((double)held, memory));
 	if (c->prepared.samples && !c->prepared.have_data)
@@ -185,7 +195,7 @@ static int open_data(struct campaign *c, const struct cell *cell, const char *wo
 {
 	*ret_have = false;
 	if (!(cell->source->flags & SOURCE_NO_FILES)) {
-		int r = prepare_dataset(&c->prepared, cell, work_dir, ret, err);
+		int r = prepare_dataset(&c->prepared, cell, work_dir, &campaign_stop, ret, err);
 
 		*ret_have = !r;
 		return r;
@@ -206,22 +216,17 @@ static void probe_disk(struct campaign *c, const struct dataset *data)
 static void say_result(struct campaign *c, const json_t *record)
 {
 	const char *error = record_text(record, "error");
-	double au, rate, pct;
+	const json_t *part = json_object_get(record, doubt_main_part(record));
+	double rate = record_number(part, "images_per_s"), au = record_number(part, "au");
+	double pct = record_number(part, "pct_of_synthetic");
 
-	if (error) {
+	if (error)
 		progress_end(&c->progress, "failed: %s", error);
-		return;
-	}
-	rate = record_number(record, "steady.images_per_s");
-	au = record_number(record, "steady.au");
-	pct = record_number(record, "steady.pct_of_synthetic");
-	if (rate != rate) {
-		rate = record_number(record, "job.images_per_s");
-		au = record_number(record, "job.au");
-		pct = record_number(record, "job.pct_of_synthetic");
-	}
-	progress_end(
-		&c->progress, "%.0f images/s, AU %.1f%%, %.1f%% of synthetic", rate, 100 * au, pct);
+	else if (isnan(pct))
+		progress_end(&c->progress, "%.0f images/s, AU %.1f%%", rate, 100 * au);
+	else
+		progress_end(&c->progress, "%.0f images/s, AU %.1f%%, %.1f%% of synthetic", rate,
+			100 * au, pct);
 }
 
 static int keep_record(struct campaign *c, struct run_facts *f, struct err *err)
@@ -342,6 +347,7 @@ static int finish(struct campaign *c, struct err *err)
 
 static int measure(struct campaign *c, struct err *err)
 {
+	AUTO(free) char *log = NULL;
 	int r = results_open(&c->results, c->settings, &c->matrix, c->profile, err);
 
 	if (r)
@@ -350,8 +356,14 @@ static int measure(struct campaign *c, struct err *err)
 	if (c->results.kept)
 		progress_say(&c->progress, "%d of %zu runs are in %s already", c->results.kept,
 			c->matrix.n_cells, c->results.dir);
-	r = prepare_make(&c->prepared, &c->matrix, c->settings->quiet || c->settings->json,
-		&campaign_stop, err);
+	if (!c->progress.quiet)
+		say_plan(c, stderr);
+	if (asprintf(&log, "%s/synth-data.log", c->work.path) < 0) {
+		log = NULL;
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	r = prepare_make(
+		&c->prepared, &c->matrix, c->progress.quiet ? log : NULL, &campaign_stop, err);
 	if (!r)
 		r = run_all(c, err);
 	return r ? r : finish(c, err);
@@ -370,8 +382,6 @@ static int steps_of_campaign(struct campaign *c, struct err *err)
 		print_runs(c);
 		return 0;
 	}
-	if (!c->progress.quiet)
-		say_plan(c, stderr);
 	c->env = record_environment();
 	return c->env ? measure(c, err) : err_set(err, ENOMEM, "out of memory");
 }
@@ -388,16 +398,19 @@ static int exit_code(const struct campaign *c, int r)
 
 int campaign_run(const struct settings *s, const char *profile)
 {
-	struct campaign c = {.settings = s, .profile = profile, .work = {.lock = -1}};
+	struct campaign c = {
+		.settings = s, .profile = profile, .work = {.lock = -1}, .prepared = {.hold = -1}};
 	struct err err = {0};
 	int r;
 
 	catch_signals();
 	progress_init(&c.progress, s->quiet || s->json, 0);
 	r = steps_of_campaign(&c, &err);
-	if (campaign_stop)
+	if (campaign_stop && c.results.dir)
 		fprintf(stderr, "run-bench: interrupted; the same command with -o %s goes on\n",
-			c.results.dir ? c.results.dir : "DIR");
+			c.results.dir);
+	else if (campaign_stop)
+		fprintf(stderr, "run-bench: interrupted\n");
 	else if (r)
 		complain(&err);
 	work_dir_close(&c.work);

@@ -212,7 +212,7 @@ char *child_last_words(const struct child *c, char *buf, size_t len)
 	return buf;
 }
 
-int child_read_line(int fd, char *buf, size_t len, int64_t timeout_ns)
+int child_read_line(int fd, char *buf, size_t len, int64_t timeout_ns, const volatile bool *stop)
 {
 	int64_t deadline = clock_now_ns() + timeout_ns;
 	size_t n = 0;
@@ -222,9 +222,11 @@ int child_read_line(int fd, char *buf, size_t len, int64_t timeout_ns)
 		int64_t left_ms = (deadline - clock_now_ns()) / NSEC_PER_MSEC;
 		ssize_t got;
 
+		if (stop && *stop)
+			return -EINTR;
 		if (left_ms < 0)
 			return -ETIMEDOUT;
-		if (poll(&p, 1, (int)left_ms + 1) <= 0)
+		if (poll(&p, 1, left_ms < POLL_SLICE_MS ? (int)left_ms + 1 : POLL_SLICE_MS) <= 0)
 			continue;
 		got = read(fd, buf + n, 1);
 		if (got <= 0)

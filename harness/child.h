@@ -43,8 +43,9 @@ double child_cpu_s(struct child *c);
 /* What it said last, one line, or how it ended: for messages. Returns buf. */
 char *child_last_words(const struct child *c, char *buf, size_t len);
 
-/* A line of fd without its newline, within timeout_ns: 0, -ETIMEDOUT, -EPIPE at its end. */
-int child_read_line(int fd, char *buf, size_t len, int64_t timeout_ns);
+/* A line of fd without its newline, within timeout_ns: 0, -ETIMEDOUT, -EPIPE at its end, -EINTR as
+ * child_wait(). */
+int child_read_line(int fd, char *buf, size_t len, int64_t timeout_ns, const volatile bool *stop);
 
 /* Frees what the struct holds; no child may run any more. */
 void child_done(struct child *c);

@@ -49,9 +49,10 @@ bool dataset_path_ok(const char *path);
 /* Lists at most max_files files of an existing tree: *.tfrecord* and train-*-of-* shards, or JPEGs
  * in class folders; decides the format by what it finds. Never writes there. Gives up after
  * timeout_ns with -ETIMEDOUT, even if the filesystem does not answer at all. Sizes: shards are
- * stat'ed; of pictures only 64 are, and `bytes` is an estimate by them. */
-int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, struct dataset *ret,
-	struct err *err);
+ * stat'ed; of pictures only 64 are, and `bytes` is an estimate by them. *stop (may be NULL) ends it
+ * with -EINTR. */
+int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, const volatile bool *stop,
+	struct dataset *ret, struct err *err);
 void dataset_done(struct dataset *d);
 
 /* Mean bytes a sample; ImageNet's 114,660 where d (may be NULL) does not know. */

@@ -8,6 +8,8 @@
 
 #include "common/clock.h"
 
+#define LOOK_NS (50 * NSEC_PER_MSEC) /* how often a wait looks at *stop */
+
 void deadline_init(struct deadline_call *c, int (*run)(struct deadline_call *c),
 	void (*free)(struct deadline_call *c))
 {
@@ -52,11 +54,25 @@ static void *call_main(void *arg)
 	return NULL;
 }
 
-int deadline_run(struct deadline_call **cp, int64_t timeout_ns)
+/* Under c->lock: until the call has ended, or nobody waits for it any more: 0, -ETIMEDOUT, -EINTR. */
+static int wait_for(struct deadline_call *c, int64_t until, const volatile bool *stop)
+{
+	while (!c->done) {
+		int64_t now = clock_now_ns(), next = now + LOOK_NS < until ? now + LOOK_NS : until;
+		struct timespec ts = {next / NSEC_PER_SEC, next % NSEC_PER_SEC};
+
+		if (stop && *stop)
+			return -EINTR;
+		if (now >= until)
+			return -ETIMEDOUT;
+		pthread_cond_timedwait(&c->ended, &c->lock, &ts);
+	}
+	return 0;
+}
+
+int deadline_run(struct deadline_call **cp, int64_t timeout_ns, const volatile bool *stop)
 {
 	struct deadline_call *c = *cp;
-	int64_t until = clock_now_ns() + timeout_ns;
-	struct timespec ts = {until / NSEC_PER_SEC, until % NSEC_PER_SEC};
 	pthread_t thread;
 	bool late;
 	int r = pthread_create(&thread, NULL, call_main, c);
@@ -64,11 +80,10 @@ int deadline_run(struct deadline_call **cp, int64_t timeout_ns)
 	if (r)
 		return -r;
 	pthread_mutex_lock(&c->lock);
-	while (!c->done && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&c->ended, &c->lock, &ts);
-	late = !c->done;
+	r = wait_for(c, clock_now_ns() + timeout_ns, stop);
+	late = r != 0;
 	atomic_store(&c->passed, late);
-	r = late ? -ETIMEDOUT : c->status;
+	r = late ? r : c->status;
 	pthread_mutex_unlock(&c->lock);
 	if (late) {
 		pthread_detach(thread);

@@ -27,8 +27,9 @@ void deadline_init(struct deadline_call *c, int (*run)(struct deadline_call *c),
 	void (*free)(struct deadline_call *c));
 void deadline_destroy(struct deadline_call *c); /* for free() to call */
 
-/* Sets *cp to NULL when it returns -ETIMEDOUT: the thread owns it then. Else the caller does. */
-int deadline_run(struct deadline_call **cp, int64_t timeout_ns);
+/* Sets *cp to NULL when it returns -ETIMEDOUT, or -EINTR after a signal handler has set *stop (may
+ * be NULL): the thread owns it then. Else the caller does. */
+int deadline_run(struct deadline_call **cp, int64_t timeout_ns, const volatile bool *stop);
 
 /* For the function: the caller has gone. */
 bool deadline_passed(const struct deadline_call *c);

@@ -26,7 +26,7 @@ static int fill_variant(
 	acc = v->cfg->bench.accelerator;
 	r = accelerator_find(s->profile.path ? &s->profile : NULL, acc, &v->acc, err);
 	if (r)
-		return r;
+		return r == -ENOMEM ? r : -EINVAL;
 	v->images_per_s = v->acc.images_per_s;
 	v->batch = (int)(v->cfg->bench.batch ? v->cfg->bench.batch : v->acc.batch);
 	v->steps = (int)v->cfg->bench.steps;

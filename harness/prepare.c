@@ -2,7 +2,6 @@
 /* Data sets: what is needed, what is there, what must be made: see prepare.h. */
 #include "harness/prepare.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "common/units.h"
 #include "harness/cache_mount.h"
 #include "harness/child.h"
+#include "harness/data_store.h"
 
 #define RESERVE_BYTES (256LL << 20) /* left free on the disk */
 #define STEPS_LEAST 10              /* fewer measure nothing */
@@ -64,48 +64,13 @@ int64_t prepare_capacity(const struct cell *c, uint64_t data_bytes)
 	return (int64_t)((double)data_bytes * cfg->bench.cache_ratio);
 }
 
-/* "tfrecord-30720-s1" with enough samples and a manifest: the smallest such, or none. */
-struct candidate {
-	const char *format;
-	long long seed, samples, best;
-};
-
-static void consider(struct candidate *c, const char *root, const char *name)
-{
-	char format[16], manifest[4096];
-	long long samples, seed;
-	int end = 0;
-
-	if (sscanf(name, "%15[a-z]-%lld-s%lld%n", format, &samples, &seed, &end) != 3 ||
-		name[end] || strcmp(format, c->format) || seed != c->seed || samples < c->samples)
-		return;
-	snprintf(manifest, sizeof(manifest), "%s/%s/manifest.txt", root, name);
-	if (!access(manifest, R_OK) && (c->best < 0 || samples < c->best))
-		c->best = samples;
-}
-
 static int choose_folder(struct prepared *p, const struct config *cfg)
 {
-	AUTO(free) char *home = file_cache_home();
-	AUTO(free) char *root = NULL;
-	struct candidate c = {format_name(cfg), cfg->data.seed, p->samples, -1};
-	struct dirent *e;
+	struct data_set want = {format_name(cfg), p->samples, cfg->data.seed};
 
-	if (!home || asprintf(&root, "%s/data", home) < 0) {
-		root = NULL;
-		return -ENOMEM;
-	}
-	AUTO(closedir) DIR *dir = opendir(root);
-	while (dir && (e = readdir(dir)))
-		consider(&c, root, e->d_name);
-	p->have_data = c.best >= 0;
 	free(p->data);
-	if (asprintf(&p->data, "%s/%s-%lld-s%lld", root, c.format,
-		    p->have_data ? c.best : c.samples, c.seed) < 0) {
-		p->data = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	p->data = data_store_find(&want, &p->have_data);
+	return p->data ? 0 : -ENOMEM;
 }
 
 static void need_of(struct prepared *p, const struct matrix *m)
@@ -126,27 +91,61 @@ static void need_of(struct prepared *p, const struct matrix *m)
 	p->data_bytes = (int64_t)((double)p->samples * PREPARE_IMAGE_BYTES * 1.01);
 }
 
-static int64_t missing_bytes(const struct prepared *p)
+/* The device of the nearest existing parent; 0: unknown. */
+static dev_t device_of(const char *path)
 {
-	return p->tier_bytes + (p->have_data ? 0 : p->data_bytes);
+	AUTO(free) char *copy = strdup(path);
+	struct stat st;
+	char *slash;
+
+	while (copy && *copy && stat(copy, &st) < 0) {
+		slash = strrchr(copy, '/');
+		if (errno != ENOENT || !slash)
+			return 0;
+		*slash = 0;
+	}
+	return copy && (*copy || !stat("/", &st)) ? st.st_dev : 0;
 }
 
-static int refuse_disk(const struct prepared *p, struct err *err)
+/* What a disk must hold and has. */
+struct demand {
+	const char *path;
+	int64_t need, free;
+};
+
+/* One demand if data and tiers share a disk, else two. Returns their number or -errno. */
+static int list_demands(struct prepared *p, const char *work, struct demand ret[2], struct err *err)
+{
+	int64_t data = p->have_data ? 0 : p->data_bytes;
+	bool same = device_of(work) == device_of(p->data);
+	int n = same ? 1 : 2;
+
+	ret[0] = (struct demand){p->data, data + (same ? p->tier_bytes : 0), 0};
+	ret[1] = (struct demand){work, p->tier_bytes, 0};
+	for (int i = 0; i < n; i++) {
+		int r = file_free_bytes(ret[i].path, &ret[i].free);
+
+		if (r)
+			return err_set(err, -r, "%s: %s", ret[i].path, strerror(-r));
+	}
+	return n;
+}
+
+static int refuse_disk(const struct demand *d, struct err *err)
 {
 	char need[UNITS_MAX], have[UNITS_MAX];
 
 	return err_set(err, ENOSPC,
-		"the data and the disk tier need %s, %s are free at %s; set XDG_CACHE_HOME to a "
-		"larger disk, or lower --bench.steps",
-		units_human_bytes((double)(missing_bytes(p) + RESERVE_BYTES), need),
-		units_human_bytes((double)p->free_bytes, have), p->data);
+		"data and disk tier need %s, %s are free at %s; set XDG_CACHE_HOME to a larger "
+		"disk, or lower --bench.steps or --gpus",
+		units_human_bytes((double)(d->need + RESERVE_BYTES), need),
+		units_human_bytes((double)d->free, have), d->path);
 }
 
 /* Fewer steps for every variant, so that data and tier fit; ratios stay as they are. */
-static int scale_steps(struct prepared *p, struct matrix *m, struct err *err)
+static int scale_steps(
+	struct prepared *p, struct matrix *m, const struct demand *d, double share, struct err *err)
 {
-	double share = (double)(p->free_bytes - RESERVE_BYTES) /
-		       ((double)p->tier_bytes + (double)p->data_bytes);
 	char have[UNITS_MAX];
 
 	for (size_t i = 0; i < m->n_variants; i++) {
@@ -154,12 +153,31 @@ static int scale_steps(struct prepared *p, struct matrix *m, struct err *err)
 
 		v->steps = (int)(v->steps * share);
 		if (v->steps < STEPS_LEAST)
-			return refuse_disk(p, err);
+			return refuse_disk(d, err);
 	}
-	snprintf(p->why_scaled, sizeof(p->why_scaled), "%s free on the disk: %d steps an epoch",
-		units_human_bytes((double)p->free_bytes, have), m->variants[0].steps);
+	snprintf(p->why_scaled, sizeof(p->why_scaled), "%s free at %.120s: %d steps an epoch",
+		units_human_bytes((double)d->free, have), d->path, m->variants[0].steps);
 	need_of(p, m);
 	return choose_folder(p, m->variants[0].cfg);
+}
+
+/* Compares what is needed with what is free, and scales if it must. */
+static int fit_disks(struct prepared *p, struct matrix *m, const char *work, struct err *err)
+{
+	const struct demand *tightest = NULL;
+	struct demand d[2];
+	double share = 1;
+	int n = list_demands(p, work, d, err);
+
+	for (int i = 0; i < n; i++) {
+		double fits = (double)(d[i].free - RESERVE_BYTES) / (double)d[i].need;
+
+		if (d[i].need && fits < share) {
+			share = fits;
+			tightest = &d[i];
+		}
+	}
+	return tightest ? scale_steps(p, m, tightest, share, err) : n < 0 ? n : 0;
 }
 
 int prepare_plan(struct prepared *p, struct matrix *m, struct err *err)
@@ -168,7 +186,7 @@ int prepare_plan(struct prepared *p, struct matrix *m, struct err *err)
 	AUTO(free) char *work = prepare_work_root(cfg);
 	int r;
 
-	*p = (struct prepared){0};
+	*p = (struct prepared){.hold = -1};
 	for (size_t i = 1; i < m->n_variants; i++)
 		if (m->variants[i].cfg->bench.format != cfg->bench.format ||
 			m->variants[i].cfg->data.seed != cfg->data.seed)
@@ -178,22 +196,17 @@ int prepare_plan(struct prepared *p, struct matrix *m, struct err *err)
 				m->variants[i].name);
 	need_of(p, m);
 	r = choose_folder(p, cfg);
-	if (!r)
-		r = work ? file_free_bytes(work, &p->free_bytes) : -ENOMEM;
-	if (r)
-		return err_set(err, -r, "%s: %s", work ? work : "cache folder", strerror(-r));
-	if (missing_bytes(p) && missing_bytes(p) + RESERVE_BYTES > p->free_bytes)
-		r = scale_steps(p, m, err);
-	return r;
+	if (r || !work)
+		return err_set(err, ENOMEM, "out of memory");
+	return fit_disks(p, m, work, err);
 }
 
-static int run_synth_data(const struct prepared *p, const struct config *cfg, bool quiet,
+static int run_synth_data(const struct prepared *p, const struct config *cfg, const char *log,
 	const volatile bool *stop, struct err *err)
 {
 	AUTO(free) char *program = file_sibling_program("synth-data");
 	char format[64], samples[64], seed[64], words[512];
 	char *argv[] = {program, p->data, format, samples, seed, NULL};
-	AUTO(free) char *log = NULL;
 	struct child c;
 	int r;
 
@@ -202,11 +215,7 @@ static int run_synth_data(const struct prepared *p, const struct config *cfg, bo
 	snprintf(seed, sizeof(seed), "--data.seed=%lld", (long long)cfg->data.seed);
 	if (!program)
 		return err_set(err, ENOENT, "synth-data is not found; it belongs beside run-bench");
-	if (asprintf(&log, "%s.log", p->data) < 0) {
-		log = NULL;
-		return -ENOMEM;
-	}
-	r = child_start(&c, "synth-data", argv, quiet ? log : NULL, NULL, err);
+	r = child_start(&c, "synth-data", argv, log, NULL, err);
 	if (r)
 		return r;
 	r = child_wait(&c, GENERATE_NS, stop);
@@ -216,28 +225,41 @@ static int run_synth_data(const struct prepared *p, const struct config *cfg, bo
 	else if (r || c.status)
 		r = err_set(err, EIO, "data cannot be made in %s: %s", p->data,
 			child_last_words(&c, words, sizeof(words)));
-	unlink(log);
 	child_done(&c);
 	return r;
 }
 
-int prepare_make(struct prepared *p, const struct matrix *m, bool quiet, const volatile bool *stop,
-	struct err *err)
+int prepare_make(struct prepared *p, const struct matrix *m, const char *log,
+	const volatile bool *stop, struct err *err)
 {
 	int r;
 
-	if (!p->samples || p->have_data)
+	if (!p->samples)
 		return 0;
-	r = file_make_dirs(p->data, 0755);
-	if (r)
-		return err_set(err, -r, "%s: %s", p->data, strerror(-r));
-	return run_synth_data(p, m->variants[0].cfg, quiet, stop, err);
+	r = data_store_hold(p->data);
+	if (r == -ENOENT) {
+		r = file_make_dirs(p->data, 0755);
+		if (r)
+			return err_set(err, -r, "%s: %s", p->data, strerror(-r));
+		r = run_synth_data(p, m->variants[0].cfg, log, stop, err);
+		if (r)
+			return r;
+		r = data_store_hold(p->data);
+	}
+	p->hold = r;
+	if (r == -EBUSY)
+		return err_set(err, EBUSY,
+			"%s: another run is making this data set, or removing it; try again later",
+			p->data);
+	return r < 0 ? err_set(err, -r, "%s: %s", p->data, strerror(-r)) : 0;
 }
 
 void prepare_done(struct prepared *p)
 {
+	if (p->data && p->hold >= 0)
+		close(p->hold);
 	free(p->data);
-	*p = (struct prepared){0};
+	*p = (struct prepared){.hold = -1};
 }
 
 const char *prepare_folder(const struct prepared *p, const struct cell *c)
@@ -255,20 +277,15 @@ const char *prepare_folder(const struct prepared *p, const struct cell *c)
 
 /* The user's data. The listing has a deadline and so comes first; a manifest of synth-data, if one
  * lies there, then says more. */
-static int open_foreign(const char *dir, const struct cell *c, struct dataset *ret, struct err *err)
+static int open_foreign(const char *dir, const struct cell *c, const volatile bool *stop,
+	struct dataset *ret, struct err *err)
 {
 	AUTO(free) char *manifest = NULL;
-	int r = dataset_scan(dir, SCAN_FILES_MAX, c->variant->cfg->external.timeout, ret, err);
+	int r = dataset_scan(
+		dir, SCAN_FILES_MAX, c->variant->cfg->external.timeout, stop, ret, err);
 
 	if (r)
 		return r;
-	if (!ret->n_files) {
-		dataset_done(ret);
-		return err_set(err, ENODATA,
-			"%s: no TFRecord shards (*.tfrecord, train-*-of-*) and no class folders "
-			"with JPEGs; give a folder with training data",
-			dir);
-	}
 	if (asprintf(&manifest, "%s/manifest.txt", dir) < 0) {
 		manifest = NULL;
 		return -ENOMEM;
@@ -280,27 +297,29 @@ static int open_foreign(const char *dir, const struct cell *c, struct dataset *r
 }
 
 /* remote.origin is listed as anybody would: through a mount. */
-static int list_origin(
-	const struct cell *c, const char *work_dir, struct dataset *ret, struct err *err)
+static int list_origin(const struct cell *c, const char *work_dir, const volatile bool *stop,
+	struct dataset *ret, struct err *err)
 {
 	struct cache_mount mount;
 	int r = cache_mount_init(
 		&mount, c->variant->cfg, c->variant->cfg->remote.origin, work_dir, 0, err);
 
+	mount.stop = stop;
 	if (!r)
 		r = cache_mount_start(&mount, err);
 	if (!r)
-		r = open_foreign(mount.mountpoint, c, ret, err);
+		r = open_foreign(mount.mountpoint, c, stop, ret, err);
 	cache_mount_done(&mount);
 	return r;
 }
 
 int prepare_dataset(const struct prepared *p, const struct cell *c, const char *work_dir,
-	struct dataset *ret, struct err *err)
+	const volatile bool *stop, struct dataset *ret, struct err *err)
 {
 	const char *dir = prepare_folder(p, c);
 
 	if (is_embedded(c))
 		return dataset_load(dir, (uint32_t)cell_samples(c), ret, err);
-	return dir ? open_foreign(dir, c, ret, err) : list_origin(c, work_dir, ret, err);
+	return dir ? open_foreign(dir, c, stop, ret, err)
+		   : list_origin(c, work_dir, stop, ret, err);
 }

@@ -18,9 +18,9 @@ struct prepared {
 	char *data;           /* folder of embedded data; NULL if no run needs them */
 	int64_t samples;      /* that the runs need, of the largest GPU count */
 	bool have_data;       /* they are there already */
+	int hold;             /* keeps them from being removed meanwhile; -1: nothing */
 	int64_t data_bytes;   /* of those samples, about */
 	int64_t tier_bytes;   /* most that a disk tier may take */
-	int64_t free_bytes;   /* where data and tiers lie */
 	char why_scaled[256]; /* "" unless steps were lowered */
 };
 
@@ -30,9 +30,10 @@ char *prepare_work_root(const struct config *cfg);
 /* Decides what is needed; lowers variant.steps where the disk is too small, and says so. */
 int prepare_plan(struct prepared *p, struct matrix *m, struct err *err);
 
-/* Runs synth-data if the data are not there yet; its progress goes to our stderr unless quiet. */
-int prepare_make(struct prepared *p, const struct matrix *m, bool quiet, const volatile bool *stop,
-	struct err *err);
+/* Runs synth-data if the data are not there yet; what it says goes to the file log (NULL: to our
+ * stderr). */
+int prepare_make(struct prepared *p, const struct matrix *m, const char *log,
+	const volatile bool *stop, struct err *err);
 void prepare_done(struct prepared *p);
 
 /* The folder that a cell reads ("" for synthetic, whose data are NULL), owned by the caller's p
@@ -42,7 +43,7 @@ const char *prepare_folder(const struct prepared *p, const struct cell *c);
 /* The data set of a cell: a prefix of embedded data, the whole of the user's. work_dir: for the
  * mount by which remote.origin is listed. The caller's to release. */
 int prepare_dataset(const struct prepared *p, const struct cell *c, const char *work_dir,
-	struct dataset *ret, struct err *err);
+	const volatile bool *stop, struct dataset *ret, struct err *err);
 
 /* What a disk tier may hold: disk.capacity if given, else bench.cache_ratio of the data. */
 int64_t prepare_capacity(const struct cell *c, uint64_t data_bytes);

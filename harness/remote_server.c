@@ -40,10 +40,10 @@ static char **command_line(char *program, const char *dir, char **knob_args)
 	return argv;
 }
 
-static int wait_ready(struct remote_server *s, struct err *err)
+static int wait_ready(struct remote_server *s, const volatile bool *stop, struct err *err)
 {
 	char words[512];
-	int r = child_read_line(s->out_fd, s->url, sizeof(s->url), START_NS);
+	int r = child_read_line(s->out_fd, s->url, sizeof(s->url), START_NS, stop);
 
 	if (!r && !strncmp(s->url, "http://", 7))
 		return 0;
@@ -53,19 +53,18 @@ static int wait_ready(struct remote_server *s, struct err *err)
 		child_last_words(&s->child, words, sizeof(words)));
 }
 
-int remote_server_start(struct remote_server *s, const struct config *cfg, const char *dir,
-	const char *work_dir, struct err *err)
+int remote_server_start(struct remote_server *s, const struct source_spec *spec, struct err *err)
 {
 	AUTO(free) char *program = file_sibling_program("synth-remote");
 	AUTO(free) char *log = NULL;
-	char **knob_args = config_to_args(cfg, OWNER_SYNTH_REMOTE);
+	char **knob_args = config_to_args(spec->cfg, OWNER_SYNTH_REMOTE);
 	AUTO(free) char **argv = NULL;
 	int r;
 
 	*s = (struct remote_server){.out_fd = -1};
 	if (program && knob_args)
-		argv = command_line(program, dir, knob_args);
-	if (!argv || asprintf(&log, "%s/remote.log", work_dir) < 0) {
+		argv = command_line(program, spec->data_dir, knob_args);
+	if (!argv || asprintf(&log, "%s/remote.log", spec->work_dir) < 0) {
 		log = NULL;
 		r = err_set(err, ENOENT, "synth-remote is not found; it belongs beside run-bench");
 	} else {
@@ -73,7 +72,7 @@ int remote_server_start(struct remote_server *s, const struct config *cfg, const
 	}
 	list_free(knob_args);
 	if (!r)
-		r = wait_ready(s, err);
+		r = wait_ready(s, spec->stop, err);
 	if (r)
 		remote_server_stop(s);
 	return r;
@@ -96,7 +95,7 @@ int remote_server_chill(const struct source_spec *spec, struct err *err)
 
 	if (r)
 		return r;
-	r = files_chill(&data, spec->data, spec->cfg, err);
+	r = files_chill(&data, spec, err);
 	files_close(&data);
 	return r;
 }

@@ -15,9 +15,9 @@ struct remote_server {
 	char url[64]; /* "http://127.0.0.1:PORT/"; "" while it does not run */
 };
 
-/* Serves dir with the remote.* knobs of cfg on a free port; messages go to WORK_DIR/remote.log. */
-int remote_server_start(struct remote_server *s, const struct config *cfg, const char *dir,
-	const char *work_dir, struct err *err);
+/* Serves spec->data_dir with the remote.* knobs on a free port; messages go to
+ * WORK_DIR/remote.log. */
+int remote_server_start(struct remote_server *s, const struct source_spec *spec, struct err *err);
 void remote_server_stop(struct remote_server *s);
 
 /* Makes this host forget the data set that is served, or it would come from memory and not from the

@@ -14,9 +14,9 @@
 #include "common/file.h"
 #include "common/record.h"
 #include "harness/mounts.h"
-#include "version.h"
 
 #define RESULTS "results"
+#define FOLDERS_A_SECOND 100
 #define PROFILE_MAX (4 << 20)
 #define SHOWN (OWNER_CACHEFS | OWNER_RUN_BENCH | OWNER_SYNTH_REMOTE | OWNER_SYNTH_DATA)
 
@@ -68,13 +68,10 @@ static void write_tables(const struct profile *p, FILE *out)
 		if (strcmp(section, e->section))
 			fprintf(out, "\n[%s]\n", e->section);
 		section = e->section;
+		if (!*e->key) /* the head of a variant */
+			continue;
 		fprintf(out, "%s = ", e->key);
-		for (const char *c = e->value; *c; c++) {
-			fputc(*c, out);
-			if (*c == '\n')
-				fputc('\t', out);
-		}
-		fputc('\n', out);
+		ini_print_value(e->value, "", out);
 	}
 }
 
@@ -156,7 +153,6 @@ static int write_environment(
 	json_object_set_new(env, "command", command(s));
 	json_object_set_new(env, "profile", json_string(profile));
 	json_object_set_new(env, "started", json_string(r->stamp));
-	json_object_set_new(env, "version", json_string(FEEDRATE_VERSION));
 	json_object_set_new(env, "mounts", mounts_remote());
 	text = json_dumps(env, JSON_INDENT(2) | JSON_SORT_KEYS);
 	json_decref(env);
@@ -195,6 +191,26 @@ static int fill_folder(struct results *r, const struct settings *s, const struct
 	return ret || resume ? ret : write_file(r, "profile.ini", text, len, err);
 }
 
+/* results/TIME-PROFILE, made here so that two runs of one second get two folders. */
+static int own_folder(struct results *r, const char *profile, struct err *err)
+{
+	int n = 1, ret = file_make_dirs(RESULTS, 0755);
+
+	while (!ret) {
+		free(r->dir);
+		if (asprintf(&r->dir, n > 1 ? RESULTS "/%s-%s-%d" : RESULTS "/%s-%s", r->stamp,
+			    profile, n) < 0) {
+			r->dir = NULL;
+			return err_set(err, ENOMEM, "out of memory");
+		}
+		if (!mkdir(r->dir, 0755))
+			return 0;
+		ret = errno == EEXIST && n++ < FOLDERS_A_SECOND ? 0 : -errno;
+	}
+	return err_set(err, -ret, "%s: %s; give a folder that can be written with -o",
+		r->dir ? r->dir : RESULTS, strerror(-ret));
+}
+
 /* results/latest -> the folder's name; a link that cannot be made is no failure. */
 static void link_latest(const struct results *r)
 {
@@ -218,10 +234,17 @@ int results_open(struct results *r, const struct settings *s, const struct matri
 	*r = (struct results){0};
 	gmtime_r(&now, &tm);
 	strftime(r->stamp, sizeof(r->stamp), "%Y%m%dT%H%M%S", &tm);
-	ret = s->output ? asprintf(&r->dir, "%s", s->output)
-			: asprintf(&r->dir, RESULTS "/%s-%s", r->stamp, profile);
-	if (ret < 0 || asprintf(&r->records_path, "%s/records.jsonl", r->dir) < 0)
+	if (!s->output) {
+		ret = own_folder(r, profile, err);
+		if (ret)
+			return ret;
+	} else if (!(r->dir = strdup(s->output))) {
 		return err_set(err, ENOMEM, "out of memory");
+	}
+	if (asprintf(&r->records_path, "%s/records.jsonl", r->dir) < 0) {
+		r->records_path = NULL;
+		return err_set(err, ENOMEM, "out of memory");
+	}
 	ret = fill_folder(r, s, m, profile, err);
 	if (!ret && !s->output)
 		link_latest(r);

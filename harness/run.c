@@ -127,7 +127,8 @@ static int fill_part(
 	ret->au = s.busy / (s.lane_span + startup * run->spec->gpus);
 	ret->bytes_consumed = s.bytes;
 	ret->origin_bytes = or_not_measured(s.origin);
-	ret->hit_ratio = isnan(s.origin) || s.bytes <= 0 ? NOT_MEASURED : 1 - s.origin / s.bytes;
+	ret->hit_ratio = isnan(s.origin) || s.bytes <= 0 ? NOT_MEASURED
+							 : fmax(0, 1 - s.origin / s.bytes);
 	ret->page_cache_bytes = or_not_measured(s.cached);
 	ret->step_wait_p50_ms = quantile_ms(waits, 0.5);
 	ret->step_wait_p99_ms = quantile_ms(waits, 0.99);
@@ -233,7 +234,7 @@ static double look_at_page_cache(const struct run *run)
 	c->src = run->src;
 	c->ops = spec->source;
 	c->data = spec->data;
-	return deadline_run(&call, spec->cfg->external.timeout) < 0 ? NAN : c->bytes;
+	return deadline_run(&call, spec->cfg->external.timeout, spec->stop) < 0 ? NAN : c->bytes;
 }
 
 /* Sources that model a page cache say themselves what it holds. */
@@ -410,7 +411,8 @@ int run_execute(const struct run_spec *spec, struct run_result *ret, struct err 
 		.data_dir = spec->data_dir,
 		.work_dir = spec->work_dir,
 		.capacity_bytes = spec->capacity_bytes,
-		.readers = spec->gpus * spec->readers};
+		.readers = spec->gpus * spec->readers,
+		.stop = spec->stop};
 	struct run_result result;
 	int r;
 

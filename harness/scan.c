@@ -261,12 +261,12 @@ static struct deadline_call *scan_new(const char *dir, uint32_t max_files, int64
 	return &s->call;
 }
 
-int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, struct dataset *ret,
-	struct err *err)
+int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, const volatile bool *stop,
+	struct dataset *ret, struct err *err)
 {
 	AUTO(scan) struct deadline_call *call = scan_new(dir, max_files, timeout_ns);
 	/* The scan looks at the clock itself; a moment more for it to say so. */
-	int r = call ? deadline_run(&call, timeout_ns + NSEC_PER_SEC / 5) : -ENOMEM;
+	int r = call ? deadline_run(&call, timeout_ns + NSEC_PER_SEC / 5, stop) : -ENOMEM;
 
 	if (r == -ENODATA)
 		return err_set(err, ENODATA,

@@ -157,7 +157,7 @@ struct config *settings_config(const struct settings *s, const char *variant, st
 	if (s->profile.path)
 		r = profile_apply(&s->profile, variant, cfg, err);
 	for (const struct settings_word *w = s->given; !r && w && w->knob; w++)
-		r = config_set(cfg, w->knob, w->value, "PATH", err);
+		r = config_set(cfg, w->knob, w->value, "option", err);
 	if (!r)
 		r = parse_over(s, &cli, cfg, &operands, &n, err);
 	if (!r)

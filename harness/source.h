@@ -32,10 +32,11 @@ enum source_flags {
 struct source_spec {
 	const struct config *cfg;
 	const struct dataset *data;
-	const char *data_dir;   /* folder of the data set; "" for synthetic */
-	const char *work_dir;   /* scratch of this run: mounts, tiers, sockets, logs */
-	int64_t capacity_bytes; /* of the disk tier, for cached and stack */
-	int readers;            /* threads that will read at once */
+	const char *data_dir;      /* folder of the data set; "" for synthetic */
+	const char *work_dir;      /* scratch of this run: mounts, tiers, sockets, logs */
+	int64_t capacity_bytes;    /* of the disk tier, for cached and stack */
+	int readers;               /* threads that will read at once */
+	const volatile bool *stop; /* set by a signal handler: give up with -EINTR; may be NULL */
 };
 
 struct source_file {

@@ -63,12 +63,13 @@ static int cached_start(struct cached *c, struct err *err)
 	int r = 0;
 
 	if (own_remote(c)) {
-		r = remote_server_start(&c->remote, spec->cfg, spec->data_dir, spec->work_dir, err);
+		r = remote_server_start(&c->remote, spec, err);
 		origin = c->remote.url;
 	}
 	if (!r)
 		r = cache_mount_init(
 			&c->mount, spec->cfg, origin, spec->work_dir, spec->capacity_bytes, err);
+	c->mount.stop = spec->stop;
 	return r ? r : mount_and_open(c, err);
 }
 

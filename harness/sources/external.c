@@ -46,7 +46,7 @@ static struct source *external_open(const struct source_spec *spec, struct err *
 
 static int external_chill(struct source *src, struct err *err)
 {
-	return files_chill(&to_external(src)->files, src->spec->data, src->spec->cfg, err);
+	return files_chill(&to_external(src)->files, src->spec, err);
 }
 
 static int external_file_open(struct source *src, const char *path, struct source_file *ret)

@@ -147,7 +147,7 @@ static void eviction_free(struct deadline_call *call)
 AUTO_FREE(eviction, struct deadline_call, eviction_free);
 
 /* Bytes that stayed in the page cache, or -errno. */
-static int64_t evict_in_time(int root, const struct dataset *data, int64_t timeout_ns)
+static int64_t evict_in_time(int root, const struct source_spec *spec)
 {
 	struct eviction *e = calloc(1, sizeof(*e));
 	AUTO(eviction) struct deadline_call *call = e ? &e->call : NULL;
@@ -157,14 +157,14 @@ static int64_t evict_in_time(int root, const struct dataset *data, int64_t timeo
 		return -ENOMEM;
 	deadline_init(call, evict_all, eviction_free);
 	e->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
-	e->data = data;
-	r = deadline_run(&call, timeout_ns);
+	e->data = spec->data;
+	r = deadline_run(&call, spec->cfg->external.timeout, spec->stop);
 	return r < 0 ? r : e->left;
 }
 
-int files_chill(
-	struct files *fs, const struct dataset *data, const struct config *cfg, struct err *err)
+int files_chill(struct files *fs, const struct source_spec *spec, struct err *err)
 {
+	const struct config *cfg = spec->cfg;
 	int64_t left;
 	int r = 0;
 
@@ -172,12 +172,14 @@ int files_chill(
 		r = drop_host_caches(err);
 	if (r < 0)
 		return r;
-	left = evict_in_time(fs->root, data, cfg->external.timeout);
+	left = evict_in_time(fs->root, spec);
 	if (left == -ETIMEDOUT)
 		return err_set(err, ETIMEDOUT,
 			"%s: its files could not be dropped from the page cache within "
 			"external.timeout; the storage hangs, or raise it",
 			fs->path);
+	if (left == -EINTR)
+		return err_set(err, EINTR, "interrupted");
 	if (!fs->local)
 		return err_set(err, ENOTSUP,
 			"%s is not a local filesystem: what it caches itself stays warm", fs->path);

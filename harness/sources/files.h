@@ -29,7 +29,6 @@ void files_file_close(struct source_file *f);
  * saying why: some stayed, they cannot be seen, or the filesystem is not local and may hold the
  * data elsewhere (its pages are dropped all the same). With bench.drop_caches, drops the whole
  * host's caches first. */
-int files_chill(
-	struct files *fs, const struct dataset *data, const struct config *cfg, struct err *err);
+int files_chill(struct files *fs, const struct source_spec *spec, struct err *err);
 
 #endif

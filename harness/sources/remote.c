@@ -167,7 +167,7 @@ static int remote_chill(struct source *src, struct err *err)
 	struct remote *m = to_remote(src);
 
 	if (m->real)
-		return files_chill(&m->files, src->spec->data, m->cfg, err);
+		return files_chill(&m->files, src->spec, err);
 	forget_all(m);
 	return 0;
 }

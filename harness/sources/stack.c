@@ -95,7 +95,7 @@ static int stack_start(struct stack_source *s, struct err *err)
 		s->tier = NULL;
 		return err_set(err, ENOMEM, "out of memory");
 	}
-	r = remote_server_start(&s->remote, spec->cfg, spec->data_dir, spec->work_dir, err);
+	r = remote_server_start(&s->remote, spec, err);
 	return r ? r : open_stack(s, err);
 }
 

@@ -102,10 +102,10 @@ static void test_scan_says_what_is_missing(void **state)
 	struct dataset d;
 
 	assert_non_null(mkdtemp(dir));
-	assert_int_equal(dataset_scan(dir, 10, NSEC_PER_SEC, &d, &err), -ENODATA);
+	assert_int_equal(dataset_scan(dir, 10, NSEC_PER_SEC, NULL, &d, &err), -ENODATA);
 	assert_non_null(strstr(err.msg, "TFRecord"));
 	rmdir(dir);
-	assert_int_equal(dataset_scan(dir, 10, NSEC_PER_SEC, &d, &err), -ENOENT);
+	assert_int_equal(dataset_scan(dir, 10, NSEC_PER_SEC, NULL, &d, &err), -ENOENT);
 }
 
 static void test_scan_does_not_wait_for_ever(void **state)
@@ -119,8 +119,8 @@ static void test_scan_does_not_wait_for_ever(void **state)
 		snprintf(path, sizeof(path), "%s/%d.tfrecord", dir, i);
 		fclose(fopen(path, "we"));
 	}
-	assert_int_equal(dataset_scan(dir, 10000, 1, &d, &err), -ETIMEDOUT);
-	assert_int_equal(dataset_scan(dir, 100, 10 * NSEC_PER_SEC, &d, &err), 0);
+	assert_int_equal(dataset_scan(dir, 10000, 1, NULL, &d, &err), -ETIMEDOUT);
+	assert_int_equal(dataset_scan(dir, 100, 10 * NSEC_PER_SEC, NULL, &d, &err), 0);
 	assert_int_equal(d.n_files, 100);
 	dataset_done(&d);
 	for (int i = 0; i < 2000; i++) {
@@ -151,7 +151,7 @@ static void test_call_that_does_not_return_is_left_behind(void **state)
 	struct deadline_call *c = malloc(sizeof(*c));
 
 	deadline_init(c, block, free_call);
-	assert_int_equal(deadline_run(&c, 20 * NSEC_PER_MSEC), -ETIMEDOUT);
+	assert_int_equal(deadline_run(&c, 20 * NSEC_PER_MSEC, NULL), -ETIMEDOUT);
 	assert_null(c);
 	assert_false(atomic_load(&freed));
 	atomic_store(&let_go, true);
@@ -160,8 +160,24 @@ static void test_call_that_does_not_return_is_left_behind(void **state)
 	assert_true(atomic_load(&freed));
 	c = malloc(sizeof(*c));
 	deadline_init(c, block, free_call);
-	assert_int_equal(deadline_run(&c, 10 * NSEC_PER_SEC), 7);
+	assert_int_equal(deadline_run(&c, 10 * NSEC_PER_SEC, NULL), 7);
 	free_call(c);
+}
+
+static void test_call_is_left_behind_on_interrupt(void **state)
+{
+	struct deadline_call *c = malloc(sizeof(*c));
+	const volatile bool stop = true;
+
+	atomic_store(&let_go, false);
+	atomic_store(&freed, false);
+	deadline_init(c, block, free_call);
+	assert_int_equal(deadline_run(&c, 60 * NSEC_PER_SEC, &stop), -EINTR);
+	assert_null(c);
+	atomic_store(&let_go, true);
+	for (int i = 0; i < 2000 && !atomic_load(&freed); i++)
+		clock_sleep_until(clock_now_ns() + NSEC_PER_MSEC);
+	assert_true(atomic_load(&freed));
 }
 
 static void test_epochs_differ_and_seeds_repeat(void **state)
@@ -251,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_scan_says_what_is_missing),
 		cmocka_unit_test(test_scan_does_not_wait_for_ever),
 		cmocka_unit_test(test_call_that_does_not_return_is_left_behind),
+		cmocka_unit_test(test_call_is_left_behind_on_interrupt),
 		cmocka_unit_test(test_epochs_differ_and_seeds_repeat),
 		cmocka_unit_test(test_count_of_samples_tells_twice_and_missing),
 		cmocka_unit_test(test_record_needs_all_its_bytes),

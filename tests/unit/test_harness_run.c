@@ -222,7 +222,7 @@ static void test_foreign_tree_without_manifest(void **state)
 		struct run_spec spec;
 		struct run_result res;
 
-		assert_int_equal(dataset_scan(t.dir, 1000, NSEC_PER_SEC, &t.set, &err), 0);
+		assert_int_equal(dataset_scan(t.dir, 1000, NSEC_PER_SEC, NULL, &t.set, &err), 0);
 		assert_int_equal(t.set.format, sets[i]->set.format);
 		assert_int_equal(t.set.n_files, sets[i]->set.n_files);
 		spec = test_run(&t, cfg, source_find("external"), 2, 10);
