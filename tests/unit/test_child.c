@@ -128,16 +128,16 @@ static void test_lines_of_its_output(void **state)
 	int out;
 
 	start(&c, "echo one; echo; echo longer than that; printf end", NULL, &out);
-	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS), 0);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS, NULL), 0);
 	assert_string_equal(line, "one");
-	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS), 0);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS, NULL), 0);
 	assert_string_equal(line, "");
-	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS), 0);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS, NULL), 0);
 	assert_string_equal(line, "longer ");
-	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS), 0);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS, NULL), 0);
 	assert_string_equal(line, "than th");
-	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS), 0);
-	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS), -EPIPE);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS, NULL), 0);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS, NULL), -EPIPE);
 	close(out);
 	assert_int_equal(child_wait(&c, SOON_NS, NULL), 0);
 	child_done(&c);
@@ -152,7 +152,7 @@ static void test_a_silent_child_is_not_waited_for(void **state)
 
 	start(&c, "exec sleep 100", NULL, &out);
 	begin = clock_now_ns();
-	assert_int_equal(child_read_line(out, line, sizeof(line), SHORT_NS), -ETIMEDOUT);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SHORT_NS, NULL), -ETIMEDOUT);
 	assert_int_equal(child_wait(&c, SHORT_NS, NULL), -ETIMEDOUT);
 	assert_in_range(clock_now_ns() - begin, 2 * SHORT_NS, SOON_NS);
 	assert_true(child_alive(&c));
@@ -180,7 +180,7 @@ static void test_stop_asks_first(void **state)
 	int out;
 
 	start(&c, "trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done", NULL, &out);
-	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS), 0);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS, NULL), 0);
 	child_stop(&c, SOON_NS);
 	assert_int_equal(c.pid, 0);
 	assert_true(WIFEXITED(c.status) && WEXITSTATUS(c.status) == 7);
@@ -196,7 +196,7 @@ static void test_stop_kills_who_does_not_listen(void **state)
 	int out;
 
 	start(&c, "trap '' TERM; echo ready; while :; do sleep 0.01; done", NULL, &out);
-	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS), 0);
+	assert_int_equal(child_read_line(out, line, sizeof(line), SOON_NS, NULL), 0);
 	pid = c.pid;
 	child_stop(&c, SHORT_NS);
 	assert_int_equal(c.pid, 0);
