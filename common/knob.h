@@ -56,7 +56,9 @@ enum http_version { HTTP_VERSION_AUTO, HTTP_VERSION_1_1, HTTP_VERSION_2 };
 enum list_style { LIST_AUTO, LIST_S3, LIST_AUTOINDEX };
 enum bench_sync { SYNC_STEP, SYNC_NONE };
 
-/* Special words of numeric knobs stand for negative values: see `words` of the row. */
+/* Special words of numeric knobs stand for negative values: see `words` of the row. A word that ends
+ * in a colon goes before a number: with "cpu:=1000", "cpu:250" is 250,000, and "cpu:1ms" is what
+ * "1ms" is. */
 #define KNOB_VALUE_AUTO (-1)
 #define KNOB_VALUE_NEVER (-1)
 #define PAGE_CACHE_ANY (-1) /* bench.page_cache=any: no limit */

@@ -32,7 +32,7 @@ static bool word_value(const struct knob *k, const char *text, int64_t *ret)
 	int64_t value = 0;
 
 	for (const char *p = k->words; (p = words_next(p, word, &value)); value++) {
-		if (!strcmp(word, text)) {
+		if (!strcmp(word, text) && word[strlen(word) - 1] != ':') {
 			*ret = value;
 			return true;
 		}
@@ -100,8 +100,47 @@ static bool beyond(const struct knob *k, const char *bound, const struct knob_va
 	return sign < 0 ? v->number < b.number : v->number > b.number;
 }
 
+/* What follows a word such as "cpu:" of text, and what 1 of a bare number is worth there. */
+static const char *after_prefix(const struct knob *k, const char *text, int64_t *ret_unit)
+{
+	char word[32];
+	int64_t value = 0;
+
+	for (const char *p = k->words; (p = words_next(p, word, &value)); value++) {
+		size_t n = strlen(word);
+
+		if (word[n - 1] == ':' && !strncmp(text, word, n)) {
+			*ret_unit = value;
+			return text + n;
+		}
+	}
+	return NULL;
+}
+
+/* A bare number, in the unit of its prefix, or one with a unit of its own. */
+static int parse_after_prefix(
+	const struct knob *k, const char *text, int64_t unit, struct knob_value *ret)
+{
+	double v;
+	char *end;
+
+	if (!*text || text[strspn(text, "0123456789.")])
+		return parse_number(k->type, text, ret);
+	v = strtod(text, &end) * (double)unit;
+	if (*end)
+		return -EINVAL;
+	if (v > 1e18)
+		return -ERANGE;
+	ret->number = llround(v);
+	return 0;
+}
+
 static int parse_value(const struct knob *k, const char *text, struct knob_value *ret)
 {
+	int64_t unit = 0;
+	const char *rest;
+	int r;
+
 	memset(ret, 0, sizeof(*ret));
 	if (k->type == KNOB_STRING)
 		return strpbrk(text, "\n\r") ? -EINVAL : 0;
@@ -111,8 +150,8 @@ static int parse_value(const struct knob *k, const char *text, struct knob_value
 		ret->is_word = true;
 		return 0;
 	}
-	int r = parse_number(k->type, text, ret);
-
+	rest = after_prefix(k, text, &unit);
+	r = rest ? parse_after_prefix(k, rest, unit, ret) : parse_number(k->type, text, ret);
 	if (r < 0)
 		return r;
 	return beyond(k, k->min, ret, -1) || beyond(k, k->max, ret, 1) ? -ERANGE : 0;

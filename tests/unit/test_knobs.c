@@ -74,8 +74,12 @@ static void defaults_sweep_values_and_words_read_back(void **state)
 		for (char **v = values; *v; v++)
 			expect_round_trip(k, *v);
 		for (char **w = words; *w; w++) {
-			(*w)[strcspn(*w, "=")] = '\0';
-			expect_round_trip(k, *w);
+			char text[40];
+			int n = (int)strcspn(*w, "=");
+
+			snprintf(
+				text, sizeof(text), "%.*s%s", n, *w, (*w)[n - 1] == ':' ? "1" : "");
+			expect_round_trip(k, text);
 		}
 		list_free(values);
 		list_free(words);
@@ -191,6 +195,39 @@ static void words_stand_for_values_beyond_the_range(void **state)
 	assert_string_equal(config_text(cfg, &knobs[KNOB_ID_bench_decode]), "none");
 	/* The value itself is none of the user's business. */
 	assert_int_equal(config_set(cfg, "disk.capacity", "-1", "", NULL), -EINVAL);
+}
+
+/* The word "cpu:" of bench.decode: what the documentation writes, and what people try. */
+static void a_prefix_goes_before_a_number(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ns;
+	} good[] = {{"cpu:250", 250000}, {"cpu:250us", 250000}, {"cpu:1ms", 1000000},
+		{"cpu:0.5", 500}, {"cpu:1000000", 1000000000}, {"cpu:0", 0}, {"250us", 250000}};
+	static const struct {
+		const char *text;
+		int code;
+	} bad[] = {{"cpu:", -EINVAL}, {"cpu", -EINVAL}, {"cpu:fast", -EINVAL},
+		{"cpu:1.2.3", -EINVAL}, {"cpu:.", -EINVAL}, {"cpu:-5", -EINVAL}, {"cpu: ", -EINVAL},
+		{"cpu:jpeg", -EINVAL}, {"cpu:1000001", -ERANGE}, {"cpu:2s", -ERANGE},
+		{"250", -ERANGE}, {"cpu:99999999999999999999999", -ERANGE}};
+	AUTO(config) struct config *cfg = config_new();
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		AUTO(config) struct config *again = config_new();
+		const struct knob *k = &knobs[KNOB_ID_bench_decode];
+
+		assert_int_equal(config_set(cfg, "bench.decode", good[i].text, "", NULL), 0);
+		assert_int_equal(cfg->bench.decode, good[i].ns);
+		assert_int_equal(
+			config_set(again, "bench.decode", config_text(cfg, k), "", NULL), 0);
+		assert_int_equal(again->bench.decode, good[i].ns);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (config_set(cfg, "bench.decode", bad[i].text, "", NULL) != bad[i].code)
+			fail_msg("%s", bad[i].text);
+	assert_int_equal(cfg->bench.decode, 250000); /* the last good one */
 }
 
 static void expect_message(const char *knob, const char *text, int code, const char *message)
@@ -477,6 +514,7 @@ int main(void)
 		cmocka_unit_test(sections_hold_knobs_and_have_help),
 		cmocka_unit_test(choices_agree_with_their_enums),
 		cmocka_unit_test(words_stand_for_values_beyond_the_range),
+		cmocka_unit_test(a_prefix_goes_before_a_number),
 		cmocka_unit_test(mistakes_name_the_remedy),
 		cmocka_unit_test(a_refused_value_changes_nothing),
 		cmocka_unit_test(children_get_what_is_set),
