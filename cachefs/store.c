@@ -18,7 +18,7 @@
 #define COMPONENT_BYTES_MAX 255
 
 extern const struct store_ops meta_ops, mem_ops, disk_ops, throttle_ops, delay_ops, fault_ops,
-	dir_ops;
+	dir_ops, http_ops, s3_ops;
 
 /* One line an entry. */
 /* clang-format off */
@@ -30,6 +30,8 @@ const struct store_ops *const store_registry[] = {
 	&delay_ops,
 	&fault_ops,
 	&dir_ops,
+	&http_ops,
+	&s3_ops,
 	NULL,
 };
 /* clang-format on */

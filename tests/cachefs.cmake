@@ -15,6 +15,11 @@ feedrate_test(unit/test_options cachemount)
 feedrate_test(unit/test_control cachemount)
 feedrate_fuzz(control cachemount)
 
+# For system tests and by hand.
+add_executable(origin_read origin_read.c)
+target_link_libraries(origin_read PRIVATE cachestore)
+set_target_properties(origin_read PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
 # By hand: bench_stack_rate [FOLDER]
 add_executable(bench_stack_rate bench/stack_rate.c)
 target_link_libraries(bench_stack_rate PRIVATE null_origin)

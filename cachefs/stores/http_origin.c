@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names, listings and bytes over HTTP: see http_origin.h and docs/internals/origins.md. */
+#include "cachefs/stores/http_origin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cachefs/stores/http_autoindex.h"
+#include "cachefs/stores/http_client.h"
+#include "cachefs/stores/http_fields.h"
+#include "cachefs/stores/http_gate.h"
+#include "cachefs/stores/s3_list.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define LISTING_BYTES_MAX (64 << 20) /* of one answer */
+#define PAGE_KEYS 1000
+#define FRUITLESS_MAX 16 /* pages in a row that bring no new name */
+
+struct http_origin {
+	struct store base;
+	struct http_place place;
+	struct http_client *client;
+	enum http_listing listing;
+	_Atomic bool told_names; /* bad names were logged */
+};
+
+static struct http_origin *origin_of(struct store *st)
+{
+	return container_of(st, struct http_origin, base);
+}
+
+/* One line for what went wrong; absent names and old versions are answers. */
+static int report(const char *what, const char *name, int r, const struct http_answer *a)
+{
+	if (r == -EIO || r == -EACCES)
+		log_warn("origin: cannot %s %s: %s", what, *name ? name : "/", a->cause);
+	return r;
+}
+
+/* ---- listings ---- */
+
+/* A page of folder dir, or as much of it as one answer holds. */
+struct listing_page {
+	struct s3_page s3;
+	const char *dir;
+	int max; /* keys asked for */
+	struct http_answer answer;
+};
+
+static int parse_page(struct http_origin *o, struct listing_page *page, const char *text,
+	size_t len, struct http_gate *gate)
+{
+	AUTO(free) char *prefix = place_list_prefix(&o->place, page->dir);
+	bool json = text[strspn(text, " \t\r\n")] == '[';
+
+	if (!prefix)
+		return -ENOMEM;
+	if (o->listing == LISTING_AUTO)
+		o->listing = json ? LISTING_AUTOINDEX : LISTING_AUTO;
+	if (o->listing != LISTING_AUTOINDEX)
+		return s3_list_parse(text, len, prefix, gate, &page->s3);
+	page->s3.truncated = false;
+	int r = autoindex_parse(text, len, gate, &page->s3.why);
+
+	page->s3.keys = gate->passed + gate->refused;
+	return r;
+}
+
+/* Asks for the page that page->s3.token begins. */
+static int ask_page(struct http_origin *o, struct listing_page *page, struct http_gate *gate)
+{
+	AUTO(free) char *text = NULL;
+	AUTO(free)
+	char *url = o->listing == LISTING_AUTOINDEX
+			    ? place_object_url(&o->place, page->dir, true)
+			    : place_list_url(&o->place, page->dir, page->s3.token, page->max);
+	size_t len;
+	int r = url ? http_text(o->client, url, LISTING_BYTES_MAX, &text, &len, &page->answer)
+		    : -ENOMEM;
+
+	if (r == -EFBIG)
+		return -EIO;
+	if (r)
+		return r;
+	r = parse_page(o, page, text, len, gate);
+	if (r != -EBADMSG)
+		return r;
+	counter_add(o->base.counters, ORIGIN_errors, 1);
+	snprintf(page->answer.cause, sizeof(page->answer.cause), "answered no listing (%s)",
+		page->s3.why);
+	return -EIO;
+}
+
+/* All pages. A server that goes round in circles brings nothing new. */
+static int ask_pages(struct http_origin *o, struct listing_page *page, struct http_gate *gate)
+{
+	int fruitless = 0, r;
+	size_t before;
+
+	do {
+		before = gate->passed;
+		r = ask_page(o, page, gate);
+		fruitless = gate->passed > before ? 0 : fruitless + 1;
+		if (!r && page->s3.truncated && fruitless == FRUITLESS_MAX) {
+			counter_add(o->base.counters, ORIGIN_errors, 1);
+			snprintf(page->answer.cause, sizeof(page->answer.cause),
+				"its listing goes on without anything new");
+			return -EIO;
+		}
+	} while (!r && page->s3.truncated);
+	return r;
+}
+
+static void tell_refused(struct http_origin *o, const char *dir, const struct http_gate *gate)
+{
+	if (!gate->refused)
+		return;
+	counter_add(o->base.counters, ORIGIN_errors, (int64_t)gate->refused);
+	if (!atomic_exchange(&o->told_names, true))
+		log_warn("origin: %zu names in %s cannot stand in a folder and are left out, such "
+			 "as '%s'",
+			gate->refused, *dir ? dir : "/", gate->example);
+}
+
+static int ignore_entry(void *arg, const struct object *entry)
+{
+	return 0;
+}
+
+/* Whether there is anything in the folder: in a store it exists by what it holds. 0 or -ENOENT, as far
+ * as the origin answers. */
+static int ask_exists(struct http_origin *o, struct listing_page *page)
+{
+	struct http_gate gate;
+
+	page->max = 1;
+	gate_init(&gate, ignore_entry, NULL);
+	int r = ask_page(o, page, &gate);
+
+	gate_done(&gate);
+	return !r && !page->s3.keys && !page->s3.truncated ? -ENOENT : r;
+}
+
+/* ---- stat ---- */
+
+/* Listings of nginx have no entity tags, so there a version is made of size and time alone: one file
+ * must not have two versions. */
+static int file_object(struct http_origin *o, struct http_answer *a, struct object *ret)
+{
+	if (!a->sized) {
+		snprintf(a->cause, sizeof(a->cause), "the server does not tell its size");
+		return -EIO;
+	}
+	*ret = a->obj;
+	if (o->listing == LISTING_AUTOINDEX)
+		field_object(ret, NULL, a->obj.size, a->obj.mtime_ns);
+	return 0;
+}
+
+static int ask_file(struct http_origin *o, const char *name, struct object *ret)
+{
+	AUTO(free) char *url = place_object_url(&o->place, name, false);
+	struct http_request req = {.url = url, .head = true};
+	struct http_answer a;
+	int r = url ? http_ask(o->client, &req, &a) : -ENOMEM;
+
+	if (!r && a.slash)
+		*ret = (struct object){.is_dir = true};
+	else if (!r)
+		r = file_object(o, &a, ret);
+	return url ? report("look up", name, r, &a) : r;
+}
+
+int http_origin_stat(struct store *st, const char *name, enum store_wait wait, struct object *ret)
+{
+	struct http_origin *o = origin_of(st);
+
+	if (wait == STORE_NOWAIT)
+		return -EAGAIN;
+	if (!*name) {
+		*ret = (struct object){.is_dir = true};
+		return 0;
+	}
+	int r = ask_file(o, name, ret);
+
+	if (r != -ENOENT || o->listing == LISTING_AUTOINDEX)
+		return r;
+	AUTO(free) struct listing_page *page = calloc(1, sizeof(*page));
+
+	if (!page)
+		return -ENOMEM;
+	page->dir = name;
+	r = report("list", name, ask_exists(o, page), &page->answer);
+	if (!r)
+		*ret = (struct object){.is_dir = true};
+	return r;
+}
+
+int http_origin_list(
+	struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg)
+{
+	struct http_origin *o = origin_of(st);
+	AUTO(free) struct listing_page *page = calloc(1, sizeof(*page));
+	struct http_gate gate;
+	struct object obj;
+
+	if (wait == STORE_NOWAIT)
+		return -EAGAIN;
+	if (!page)
+		return -ENOMEM;
+	page->dir = dir;
+	page->max = PAGE_KEYS;
+	gate_init(&gate, each, arg);
+	int r = ask_pages(o, page, &gate);
+
+	tell_refused(o, dir, &gate);
+	if (!r && *dir && !gate.passed && !page->s3.keys && o->listing == LISTING_S3)
+		r = -ENOENT;
+	gate_done(&gate);
+	if (r == -ENOENT && *dir && !ask_file(o, dir, &obj) && !obj.is_dir)
+		return -ENOTDIR;
+	return report("list", dir, r, &page->answer);
+}
+
+/* ---- fetch ---- */
+
+/* Whether the answer is of the version that obj stands for: by entity tag where both have one, else
+ * by size and time. */
+static int check_version(void *arg, const struct http_answer *a)
+{
+	const struct object *obj = arg;
+
+	if (!a->sized || a->obj.size != obj->size)
+		return -ESTALE;
+	if (a->obj.version == obj->version || (*obj->etag && !*a->obj.etag))
+		return 0;
+	if (store_version(NULL, obj->size, obj->mtime_ns) != obj->version)
+		return -ESTALE;
+	return a->obj.mtime_ns && a->obj.mtime_ns != obj->mtime_ns ? -ESTALE : 0;
+}
+
+int http_origin_fetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len,
+	sink_fn *each, void *arg)
+{
+	struct http_origin *o = origin_of(st);
+	AUTO(free) char *url = place_object_url(&o->place, obj->name, false);
+	struct http_request req = {
+		.url = url,
+		.off = off,
+		.len = len,
+		.if_match = field_etag_strong(obj->etag) ? obj->etag : NULL,
+		.accept = check_version,
+		.accept_arg = (void *)(uintptr_t)obj,
+		.each = each,
+		.arg = arg,
+	};
+	struct http_answer a;
+
+	if (!url)
+		return -ENOMEM;
+	return report("read", obj->name, http_ask(o->client, &req, &a), &a);
+}
+
+/* ---- life ---- */
+
+void http_origin_close(struct store *st)
+{
+	struct http_origin *o = origin_of(st);
+
+	http_client_free(o->client);
+	place_done(&o->place);
+	store_done(st);
+	free(o);
+}
+
+void http_origin_describe(struct store *st, json_t *into)
+{
+	struct http_origin *o = origin_of(st);
+
+	json_object_set_new(into, "url", json_string(o->place.url));
+	json_object_set_new(
+		into, "listing", json_string(o->listing == LISTING_S3 ? "s3" : "autoindex"));
+}
+
+static const char *remedy(int r, long status)
+{
+	if (!status)
+		return "is the server up, and the address right?";
+	if (r == -ENOENT)
+		return "check the path";
+	if (r == -EACCES)
+		return "only what is open to everybody can be read";
+	if (status == 200)
+		return "it has to list by S3's ListObjectsV2 or nginx's autoindex_format json";
+	return "see the server's log";
+}
+
+/* Finds out where and how the root is listed; err tells of the first attempt. */
+static int probe(struct http_origin *o, struct err *err)
+{
+	AUTO(free) struct listing_page *page = calloc(1, sizeof(*page));
+	int r, first = 0;
+
+	if (!page)
+		return err_set(err, ENOMEM, "not enough memory for the origin");
+	do {
+		*page = (struct listing_page){.dir = ""};
+		r = ask_exists(o, page);
+		if (r == -ENOENT && !page->answer.cause[0]) {
+			snprintf(
+				page->answer.cause, sizeof(page->answer.cause), "nothing is there");
+			if (!*o->place.prefix)
+				r = 0; /* an empty bucket */
+		}
+		if (r < 0 && !first) {
+			err_set(err, -r, "%s: %s; %s", o->place.url, page->answer.cause,
+				remedy(r, page->answer.status));
+			first = r;
+		}
+	} while (r < 0 && page->answer.status && page->answer.status < 500 &&
+		 o->listing != LISTING_AUTOINDEX && !place_shorten(&o->place));
+	if (!r && o->listing == LISTING_AUTO)
+		o->listing = LISTING_S3;
+	return r ? first : 0;
+}
+
+struct store *http_origin_open(const struct config *cfg, const struct store_ops *ops,
+	struct http_place *place, enum http_listing listing, struct err *err)
+{
+	struct http_origin *o = calloc(1, sizeof(*o));
+
+	if (!o || store_init(&o->base, ops, NULL) < 0) {
+		free(o);
+		place_done(place);
+		err_set(err, ENOMEM, "not enough memory for the origin");
+		return NULL;
+	}
+	o->place = *place;
+	o->listing = listing;
+	o->client = http_client_new(cfg, o->base.counters);
+	if (!o->client)
+		err_set(err, ENOMEM, "not enough memory for the origin");
+	if (!o->client || probe(o, err) < 0) {
+		http_origin_close(&o->base);
+		return NULL;
+	}
+	return &o->base;
+}
