@@ -163,13 +163,8 @@ static int make_absolute(struct config *cfg, const char *knob, const char *value
 
 static int check_config(struct config *cfg, struct err *err)
 {
-	int r;
+	int r = make_absolute(cfg, "disk.path", cfg->disk.path, err);
 
-	if (cfg->fuse.open_mode > OPEN_NOOPEN)
-		return err_set(err, EINVAL,
-			"fuse.open_mode=%s: not in this version; choose direct, page or noopen",
-			cfg->fuse.open_mode == OPEN_AUTO ? "auto" : "passthrough");
-	r = make_absolute(cfg, "disk.path", cfg->disk.path, err);
 	return r < 0 ? r : make_absolute(cfg, "log.file", cfg->log.file, err);
 }
 

@@ -237,8 +237,8 @@ static void keys_and_values_are_checked(void **state)
 	expect_message("[variant.x]\nfuse.nope = 1\n",
 		":2: [variant.x] fuse.nope: unknown knob; see --help for those of section fuse");
 	expect_message("[variant.x]\nfuse.open_mode = pge\n",
-		":2: [variant.x] fuse.open_mode: \"pge\" is none of direct, page, noopen, "
-		"passthrough, auto; did you mean page?");
+		":2: [variant.x] fuse.open_mode: \"pge\" is none of direct, page, noopen; "
+		"did you mean page?");
 }
 
 static void lines_have_to_be_settings(void **state)
