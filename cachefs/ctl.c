@@ -3,11 +3,12 @@
  * waits for the jobs they start. Talks to a mount as any program could; see control.h. */
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -20,18 +21,48 @@
 #include "common/units.h"
 
 #define STATS_MAX (16 << 20)
-#define ANSWER_S 60 /* a mount that does not answer a system call for this long ends us (SIGALRM) */
+#define ANSWER_S 20 /* longest wait for one call into the mount */
 #define POLL_NS (200 * NSEC_PER_MSEC)
 
 AUTO_FREE(json, json_t, json_decref);
 
 struct ctl {
 	const char *mount;
+	timer_t patience;
 	bool json;
 	struct err err;
 };
 
 /* ---- talking to the mount ---- */
+
+/* On a thread of its own, since the one in the call may not wake up before the mount answers. */
+static void give_up(union sigval v)
+{
+	const struct ctl *c = v.sival_ptr;
+
+	fprintf(stderr,
+		"cachefs-ctl: %s: no answer for %d s; if its cachefs hangs, end it and detach the "
+		"mount: fusermount3 -uz %s\n",
+		c->mount, ANSWER_S, c->mount);
+	_exit(EXIT_FAILED);
+}
+
+/* Stands around each call into the mount. */
+static void patience(struct ctl *c, int seconds)
+{
+	timer_settime(c->patience, 0, &(struct itimerspec){.it_value = {.tv_sec = seconds}}, NULL);
+}
+
+static int patience_new(struct ctl *c)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD,
+		.sigev_notify_function = give_up,
+		.sigev_value = {.sival_ptr = c}};
+
+	if (timer_create(CLOCK_MONOTONIC, &event, &c->patience) == 0)
+		return 0;
+	return err_set(&c->err, errno, "cannot make a timer: %s", strerror(errno));
+}
 
 static int no_mount(struct ctl *c, int code)
 {
@@ -70,11 +101,11 @@ static json_t *read_stats(struct ctl *c)
 	json_t *stats = NULL;
 	int r;
 
-	alarm(ANSWER_S);
+	patience(c, ANSWER_S);
 	r = asprintf(&path, "%s/" CONTROL_FOLDER "/" CONTROL_STATS, c->mount) < 0
 		    ? -ENOMEM
 		    : file_read(path, STATS_MAX, &text, &len);
-	alarm(0);
+	patience(c, 0);
 	if (r >= 0)
 		stats = json_loadb(text, len, 0, NULL);
 	if (r >= 0 && !json_is_object(json_object_get(stats, "fuse"))) {
@@ -100,11 +131,11 @@ static int send_message(struct ctl *c, json_t *message, json_int_t *ret_job)
 			"too many or too long paths for one message; give the folder above them");
 	if (asprintf(&path, "%s/" CONTROL_FOLDER, c->mount) < 0)
 		return no_mount(c, ENOMEM);
-	alarm(ANSWER_S);
+	patience(c, ANSWER_S);
 	AUTO(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	r = fd < 0 || ioctl(fd, CONTROL_IOCTL, &buf) < 0 ? errno : 0;
-	alarm(0);
+	patience(c, 0);
 	if (r)
 		return no_mount(c, r);
 	AUTO(json)
@@ -198,6 +229,7 @@ struct progress {
 	json_int_t files, files_done, bytes, bytes_done, errors;
 	const char *state, *error;
 	double seconds;
+	json_t *job;
 };
 
 /* Borrows from stats. */
@@ -211,11 +243,12 @@ static int find_job(const json_t *stats, json_int_t id, struct progress *ret)
 	{
 		if (json_integer_value(json_object_get(job, "id")) != id)
 			continue;
-		*ret = (struct progress){0};
-		return json_unpack(job, "{s:s,s:I,s:I,s:I,s:I,s:I,s:s?,s:F}", "state", &ret->state,
+		*ret = (struct progress){
+			.job = job, .error = json_string_value(json_object_get(job, "error"))};
+		return json_unpack(job, "{s:s,s:I,s:I,s:I,s:I,s:I,s:F}", "state", &ret->state,
 			"files", &ret->files, "files_done", &ret->files_done, "bytes", &ret->bytes,
-			"bytes_done", &ret->bytes_done, "errors", &ret->errors, "error",
-			&ret->error, "seconds", &ret->seconds);
+			"bytes_done", &ret->bytes_done, "errors", &ret->errors, "seconds",
+			&ret->seconds);
 	}
 	return -1;
 }
@@ -239,17 +272,17 @@ static void print_progress(const char *op, const struct progress *p)
 
 static int finish(struct ctl *c, const char *op, const struct progress *p)
 {
-	char bytes[UNITS_MAX], time[UNITS_MAX], rate[UNITS_MAX];
+	char bytes[UNITS_MAX], took[UNITS_MAX], rate[UNITS_MAX];
 
 	if (!strcmp(p->state, "stopped"))
 		err_set(&c->err, EINTR, "%s: unmounted before %s was done", c->mount, op);
 	else if (p->errors)
 		err_set(&c->err, EIO, "%s: %s failed for %lld files or folders; the first: %s",
 			c->mount, op, (long long)p->errors, p->error ? p->error : "unknown");
-	else if (!strcmp(op, "warm"))
+	else if (!strcmp(op, "warm") && !c->json)
 		printf("warm: %lld files, %s in %s (%s)\n", (long long)p->files_done,
 			units_human_bytes((double)p->bytes_done, bytes),
-			units_human_duration(p->seconds, time),
+			units_human_duration(p->seconds, took),
 			units_human_rate(
 				p->seconds > 0 ? (double)p->bytes_done / p->seconds : 0, rate));
 	else
@@ -281,6 +314,17 @@ static int check_fits(struct ctl *c, const json_t *stats, const struct progress 
 		"%s: no tier keeps anything; mount with mem.capacity or disk.path", c->mount);
 }
 
+static int end_job(struct ctl *c, const char *op, const json_t *stats, const struct progress *p)
+{
+	if (c->json) {
+		json_dumpf(p->job, stdout, JSON_INDENT(1));
+		putchar('\n');
+	}
+	if (!strcmp(op, "warm") && !p->errors && check_fits(c, stats, p) < 0)
+		return EXIT_FAILED;
+	return finish(c, op, p);
+}
+
 static int run_job(struct ctl *c, const char *op, char **paths, int n)
 {
 	bool terminal = isatty(STDERR_FILENO);
@@ -304,9 +348,7 @@ static int run_job(struct ctl *c, const char *op, char **paths, int n)
 		if (!strcmp(p.state, "done") || !strcmp(p.state, "stopped")) {
 			if (terminal)
 				fputs("\r\033[K", stderr);
-			if (!strcmp(op, "warm") && !p.errors && check_fits(c, stats, &p) < 0)
-				return EXIT_FAILED;
-			return finish(c, op, &p);
+			return end_job(c, op, stats, &p);
 		}
 		clock_sleep_until(clock_now_ns() + POLL_NS);
 	}
@@ -348,6 +390,8 @@ static int run_command(struct ctl *c, char **operands, int n)
 		return EXIT_USAGE;
 	}
 	c->mount = operands[1];
+	if (patience_new(c) < 0)
+		return EXIT_FAILED;
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, operands[0]))
 			return commands[i].run(c, operands + 2, n - 2);
@@ -361,14 +405,15 @@ static int run_command(struct ctl *c, char **operands, int n)
 int main(int argc, char **argv)
 {
 	static const struct cli_option options[] = {
-		{"json", 0, NULL, NULL, "stats: print the whole snapshot as JSON"},
+		{"json", 0, NULL, NULL,
+			"Print JSON: the whole snapshot, or what became of the job"},
 		{NULL, 0, NULL, NULL, NULL},
 	};
 	struct ctl c = {0};
 	const struct cli cli = {.program = "cachefs-ctl",
 		.usage = "cachefs-ctl stats MOUNT [--json]\n"
-			 "cachefs-ctl drop MOUNT [PATH]...\n"
-			 "cachefs-ctl warm MOUNT [PATH]...",
+			 "cachefs-ctl drop MOUNT [PATH]... [--json]\n"
+			 "cachefs-ctl warm MOUNT [PATH]... [--json]",
 		.summary = "Shows what a cachefs mount does, makes it forget, or fills its tiers.",
 		.options = options,
 		.seen = option_seen,
