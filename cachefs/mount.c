@@ -6,15 +6,20 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
+
+#define PROBE_NS (5 * NSEC_PER_SEC)
 
 extern char **environ;
 
@@ -105,16 +110,41 @@ static char *resolve_parent(const char *path)
 
 char *mount_resolve(const char *path, struct err *err)
 {
-	char *ret = realpath(path, NULL);
+	AUTO(free) char *here = resolve_parent(path);
+	struct mount_entry there;
+	char *ret;
 
-	if (!ret && errno == ENOTCONN)
-		ret = resolve_parent(path);
+	if (here && !mount_find(MOUNTINFO, here, &there))
+		return TAKE(here);
+	ret = realpath(path, NULL);
 	if (!ret && errno == ENOENT)
 		err_set(err, ENOENT, "%s: no such folder; make the mount point first: mkdir -p %s",
 			path, path);
 	else if (!ret)
 		err_set(err, errno, "%s: %s; choose another mount point", path, strerror(errno));
 	return ret;
+}
+
+/* Whether the filesystem mounted at path answers. A stat could come from the kernel's cache long
+ * after the filesystem has ended, so statfs, which never does; and as that may hang without end, in
+ * a child. -ENOTCONN: it is dead; -ETIMEDOUT. */
+static int probe(const char *path)
+{
+	int64_t until_ns = clock_now_ns() + PROBE_NS;
+	struct statfs fs;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(statfs(path, &fs) < 0 ? errno : 0);
+	while (pid > 0 && clock_now_ns() < until_ns) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+		clock_sleep_until(clock_now_ns() + NSEC_PER_MSEC);
+	}
+	if (pid > 0)
+		kill(pid, SIGKILL);
+	return pid > 0 ? -ETIMEDOUT : -EAGAIN;
 }
 
 static int run_fusermount(const char *path)
@@ -155,30 +185,35 @@ static int check_empty(const char *path, struct err *err)
 	return 0;
 }
 
-int mount_prepare(const char *path, bool nonempty, struct err *err)
+/* What is mounted at path stands in the way; a dead cachefs is detached. */
+static int clear_mount(const char *path, const struct mount_entry *there, struct err *err)
 {
-	struct mount_entry there;
-	bool mounted = !mount_find(MOUNTINFO, path, &there);
-	bool ours = mounted && !strcmp(there.type, MOUNT_TYPE);
-	struct stat st;
-	int r = stat(path, &st) < 0 ? errno : 0;
+	bool ours = !strcmp(there->type, MOUNT_TYPE);
+	int r = probe(path);
 
-	if (r == ENOTCONN && !ours)
+	if (r == -ENOTCONN && ours && !mount_detach(path))
+		return 0;
+	if (r == -ENOTCONN || r == -ETIMEDOUT)
 		return err_set(err, EINVAL,
-			"%s: a dead %s mount is here; take it away first: fusermount3 -uz %s", path,
-			mounted ? there.type : "FUSE", path);
-	if (r == ENOTCONN) {
-		if (mount_detach(path) < 0)
-			return err_set(err, EINVAL,
-				"%s: a dead cachefs mount is here and cannot be detached; as its "
-				"owner: fusermount3 -uz %s",
-				path, path);
-		return mount_prepare(path, nonempty, err);
-	}
+			"%s: a %s %s mount is here; take it away first%s: fusermount3 -uz %s", path,
+			r == -ENOTCONN ? "dead" : "stuck", there->type,
+			ours ? ", as its owner" : "", path);
 	if (ours)
 		return err_set(err, EINVAL,
 			"%s: already a cachefs mount, of %s; unmount it first: fusermount3 -u %s",
-			path, there.source, path);
+			path, there->source, path);
+	return 0;
+}
+
+int mount_prepare(const char *path, bool nonempty, struct err *err)
+{
+	struct mount_entry there;
+	struct stat st;
+	int r = mount_find(MOUNTINFO, path, &there) ? 0 : clear_mount(path, &there, err);
+
+	if (r < 0)
+		return r;
+	r = stat(path, &st) < 0 ? errno : 0;
 	if (r || !S_ISDIR(st.st_mode))
 		return err_set(err, EINVAL, "%s: %s; a mount point is a folder", path,
 			r ? strerror(r) : "not a folder");
