@@ -53,8 +53,11 @@ extern const struct fuse_lowlevel_ops fs_ops;
 int fs_init(struct fs *fs, struct err *err);
 /* Starts the threads that serve se (notify, park, jobs). */
 int fs_start(struct fs *fs, struct fuse_session *se, struct err *err);
-/* Answers what still waits and joins those threads; before the stack is closed. */
+/* Answers what still waits; from now on nothing waits. */
+void fs_quiet(struct fs *fs);
+/* Ends the running job; before the stack is closed. */
 void fs_stop(struct fs *fs);
+/* When the kernel has let go of the mount, so that no notice to it can hang. */
 void fs_done(struct fs *fs);
 
 /* ---- shared by the files of fs_ops ---- */

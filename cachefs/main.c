@@ -66,6 +66,7 @@ static void ready_behind(void *arg)
 		dup2(null, fd);
 	if (null > STDERR_FILENO)
 		close(null);
+	setsid();
 	if (chdir("/") < 0)
 		log_warn("cannot leave the working directory: %s", strerror(errno));
 	send_report(take_fd(pipe_fd), &(struct report){.exit_code = EXIT_DONE});
@@ -75,7 +76,6 @@ static int run_child(const struct mount_request *req, const struct config *cfg, 
 {
 	struct report report = {.exit_code = EXIT_FAILED};
 
-	setsid();
 	if (session_run(req, cfg, ready_behind, &pipe_fd, &report.err) >= 0)
 		return EXIT_DONE;
 	if (pipe_fd >= 0)

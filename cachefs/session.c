@@ -20,36 +20,91 @@
 
 #define INIT_WAIT_MS 10000
 #define NUDGE_NS (50 * NSEC_PER_MSEC)
+#define LEAVE_NS (5 * NSEC_PER_SEC)
+
+/* What signals are told: BEFORE there is nothing to take away; LEAVING, the loop has ended. */
+enum phase { BEFORE, SERVING, LEAVING, OVER };
 
 struct session {
 	struct fs fs;
 	struct fuse_session *se;
+	struct mount_entry place; /* where it is mounted; type empty: nowhere, or not by us */
 	pthread_t main, signals;
 	sigset_t caught;
-	_Atomic(struct fuse_session *) serving; /* set once signals should end the loop */
-	_Atomic bool over;
+	_Atomic enum phase phase;
 };
+
+/* ---- leaving ---- */
+
+/* Takes the mount away, if it still is where it was: somebody may have been quicker, and may have
+ * mounted something else there. */
+static void detach(const struct session *s)
+{
+	const char *path = s->fs.request->mountpoint;
+	struct mount_entry now;
+
+	if (*s->place.type && !mount_find(MOUNTINFO, path, &now) && now.major == s->place.major &&
+		now.minor == s->place.minor)
+		mount_detach(path);
+}
+
+/* Puts a broken pipe in place of the descriptor of the session. That ends the connection, so nobody
+ * waits in the kernel any more, while threads that still answer something write into the pipe and
+ * not into whatever is opened next under that number. libfuse takes the POLLERR for a mount that
+ * has gone, and does not unmount a second time. */
+static void cut_off(struct fuse_session *se)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	close(fds[0]);
+	dup3(fds[1], fuse_session_fd(se), O_CLOEXEC);
+	close(fds[1]);
+}
 
 /* ---- signals ---- */
 
+/* The origin does not let go of its threads in time. The disk tier bears it. */
+static void give_up(struct session *s)
+{
+	log_warn("%s: threads still wait for the origin; ending without them",
+		s->fs.request->mountpoint);
+	detach(s);
+	_exit(EXIT_DONE);
+}
+
 /* The only thread that takes signals. libfuse's loop waits on a semaphore, which a signal that
- * came a moment too early would not wake: so the loop is nudged until it has ended. */
+ * came a moment too early would not wake: so the loop is nudged until it has ended. From then on
+ * the end has a deadline. SIGUSR1 says that the phase has changed. */
 static void *take_signals(void *arg)
 {
+	static const struct timespec nudge = {.tv_nsec = NUDGE_NS};
 	struct session *s = arg;
-	int sig;
+	int64_t until_ns;
+	int sig = SIGUSR1;
 
-	while (sigwait(&s->caught, &sig) || sig == SIGUSR1)
-		if (s->over)
-			return NULL;
-	if (!s->serving)
+	while (sig == SIGUSR1 && s->phase < LEAVING)
+		sigwait(&s->caught, &sig);
+	if (s->phase == BEFORE)
 		_exit(EXIT_INTERRUPTED);
-	fuse_session_exit(s->serving);
-	while (!s->over) {
-		pthread_kill(s->main, SIGUSR2);
-		clock_sleep_until(clock_now_ns() + NUDGE_NS);
+	if (s->phase == SERVING)
+		fuse_session_exit(s->se);
+	until_ns = clock_now_ns() + LEAVE_NS;
+	while (s->phase != OVER) {
+		if (s->phase == SERVING)
+			pthread_kill(s->main, SIGUSR2);
+		if (clock_now_ns() > until_ns)
+			give_up(s);
+		sigtimedwait(&s->caught, NULL, &nudge);
 	}
 	return NULL;
+}
+
+static void enter_phase(struct session *s, enum phase phase)
+{
+	s->phase = phase;
+	pthread_kill(s->signals, SIGUSR1);
 }
 
 static void ignore_signal(int sig)
@@ -76,8 +131,7 @@ static int start_signals(struct session *s, struct err *err)
 
 static void end_signals(struct session *s)
 {
-	s->over = true;
-	pthread_kill(s->signals, SIGUSR1);
+	enter_phase(s, OVER);
 	pthread_join(s->signals, NULL);
 }
 
@@ -135,8 +189,11 @@ static int mount_here(struct session *s, struct err *err)
 	catch_stderr(&saved);
 	r = fuse_session_mount(s->se, path);
 	release_stderr(saved, said, sizeof(said));
-	if (r >= 0)
+	if (r >= 0) {
+		if (mount_given_fd(path) < 0)
+			mount_find(MOUNTINFO, path, &s->place);
 		return 0;
+	}
 	if (!*said)
 		snprintf(said, sizeof(said), "%s", *libfuse_said ? libfuse_said : "mount failed");
 	return err_set(err, EPERM, "%s: cannot mount: %s%s", path, said, remedy(said));
@@ -251,7 +308,7 @@ static int serve(struct session *s, struct err *err)
 		fuse_loop_cfg_set_idle_threads(loop, (unsigned)cfg->fuse.max_idle_threads);
 	fuse_loop_cfg_set_clone_fd(loop, cfg->fuse.clone_fd);
 	r = fuse_session_loop_mt(s->se, loop);
-	s->over = true; /* no nudges into what follows */
+	enter_phase(s, LEAVING);
 	fuse_loop_cfg_destroy(loop);
 	if (r < 0)
 		return err_set(err, -r, "%s: the FUSE session broke: %s; mount again",
@@ -272,6 +329,25 @@ static int run_mounted(struct session *s, ready_fn *ready, void *arg, struct err
 	return serve(s, err);
 }
 
+/* From mounting to the moment when nothing is mounted and no thread will answer any more. */
+static int mount_and_serve(struct session *s, ready_fn *ready, void *arg, struct err *err)
+{
+	int r = session_new(s, err);
+
+	if (r < 0)
+		return r;
+	enter_phase(s, SERVING);
+	r = mount_here(s, err);
+	if (r < 0)
+		return r;
+	r = run_mounted(s, ready, arg, err);
+	enter_phase(s, LEAVING);
+	fs_quiet(&s->fs);
+	detach(s);
+	cut_off(s->se);
+	return r;
+}
+
 int session_run(const struct mount_request *req, const struct config *cfg, ready_fn *ready,
 	void *arg, struct err *err)
 {
@@ -284,22 +360,16 @@ int session_run(const struct mount_request *req, const struct config *cfg, ready
 	r = s.fs.stack ? check_origin(s.fs.stack, req->origin_url, err) : -EINVAL;
 	if (r >= 0)
 		r = fs_init(&s.fs, err);
-	if (r >= 0) {
-		r = session_new(&s, err);
-		s.serving = s.se;
-		if (r >= 0)
-			r = mount_here(&s, err);
-		if (r >= 0)
-			r = run_mounted(&s, ready, arg, err);
-		if (s.se)
-			fuse_session_unmount(s.se);
-		fs_stop(&s.fs);
-	}
+	if (r >= 0)
+		r = mount_and_serve(&s, ready, arg, err);
+	fs_stop(&s.fs);
 	stack_close(s.fs.stack);
 	if (s.fs.inodes)
 		fs_done(&s.fs);
-	end_signals(&s);
-	if (s.se)
+	if (s.se) {
+		fuse_session_unmount(s.se);
 		fuse_session_destroy(s.se);
+	}
+	end_signals(&s);
 	return r;
 }

@@ -4,7 +4,8 @@
  *      origin opened and asked ─> mounted ─> INIT answered ─> ready() ─> requests ─> unmounted
  *
  * Returns when the mount has gone: unmounted by somebody, or SIGINT, SIGTERM or SIGHUP came. Before
- * it is mounted these signals end the process at once, since nothing is there to take away. */
+ * it is mounted these signals end the process at once, since nothing is there to take away. After
+ * the end has begun it takes 5 s at most: then the process exits, whatever its threads wait for. */
 #ifndef CACHEFS_SESSION_H
 #define CACHEFS_SESSION_H
 

@@ -25,6 +25,7 @@
 #include "cachefs/stores/disk_files.h"
 #include "cachefs/stores/disk_log.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/topology.h"
@@ -32,6 +33,7 @@
 extern const struct store_ops disk_ops;
 
 #define FILL_THREADS_MAX 8
+#define LOCK_WAIT_NS (6 * NSEC_PER_SEC) /* a cachefs ends within 5 s */
 
 struct disk {
 	struct store base;
@@ -313,6 +315,19 @@ static void disk_describe(struct store *st, json_t *into)
 
 /* ---- opening ---- */
 
+/* umount(8) returns before the cachefs that it ends has let go: so waits for that. */
+static int lock_in_time(int fd)
+{
+	int64_t until_ns = clock_now_ns() + LOCK_WAIT_NS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || clock_now_ns() > until_ns)
+			return -errno;
+		clock_sleep_until(clock_now_ns() + 10 * NSEC_PER_MSEC);
+	}
+	return 0;
+}
+
 /* disk.path/cachefs-HASH, made, opened and locked. */
 static int open_folder(
 	struct disk *d, const struct config *cfg, const char *origin, struct err *err)
@@ -339,7 +354,7 @@ static int open_folder(
 	if (d->lock_fd < 0)
 		return err_set(
 			err, errno, "disk.path: cannot use %s: %s", d->path, strerror(errno));
-	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
+	if (lock_in_time(d->lock_fd) < 0)
 		return err_set(err, EBUSY,
 			"disk.path: %s is in use by another cachefs; unmount that one or give another disk.path",
 			d->path);
