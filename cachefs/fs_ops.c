@@ -4,6 +4,7 @@
 #include "cachefs/fs_ops.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -49,7 +50,7 @@ void fs_attr(const struct fs *fs, const struct inode *node, struct stat *ret)
 	};
 	if (node->kind == INODE_FOLDER) {
 		ret->st_mode = S_IFDIR | fs->request->dir_mode;
-		ret->st_nlink = 2;
+		ret->st_nlink = 1; /* 2 would say that it has no folders below */
 		ret->st_blksize = 4096;
 		return;
 	}
@@ -99,7 +100,7 @@ int fs_child_name(const struct inode *folder, const char *name, char ret[NAME_BY
 {
 	size_t at = folder->name_len, len = strlen(name);
 
-	if (at + len + 2 > NAME_BYTES)
+	if (len > NAME_MAX || at + len + 2 > NAME_BYTES)
 		return -ENAMETOOLONG;
 	memcpy(ret, folder->text, at);
 	if (at)
@@ -263,14 +264,23 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	fuse_reply_err(req, 0);
 }
 
-/* The origin has another version: this node's bytes will not come any more, and the next open has
- * to find the new one. */
-static void note_read_error(struct fs *fs, struct inode *node, int code)
+/* The origin has another version than the node: its bytes will not come any more. So that the next
+ * open finds the new version, meta is made to ask again, unless it has since, and the kernel to. */
+static void run_outdated(struct pending *p)
 {
-	if (code != -ESTALE)
-		return;
-	inode_outdate(fs->inodes, node);
-	fs_forget_name(fs, node);
+	struct store *top = stack_top(p->fs->stack);
+	const char *name = p->node->text;
+	struct object now;
+
+	inode_outdate(p->fs->inodes, p->node);
+	if (store_stat(top, name, STORE_NOWAIT, &now) < 0 || now.version == p->node->version)
+		store_stat(top, name, STORE_FRESH, &now);
+	fs_forget_name(p->fs, p->node);
+	fuse_req_t req = pending_claim(p);
+
+	if (req)
+		fs_reply_error(p->fs, req, -ESTALE);
+	pending_put(p);
 }
 
 static void reply_bytes(struct fs *fs, fuse_req_t req, const struct reply *reply, size_t len)
@@ -285,9 +295,13 @@ static void reply_bytes(struct fs *fs, fuse_req_t req, const struct reply *reply
 static void read_done(struct parked *parked, int status, struct reply *reply)
 {
 	struct pending *p = container_of(parked, struct pending, read);
-	fuse_req_t req = pending_claim(p);
+	fuse_req_t req;
 
-	note_read_error(p->fs, p->node, status);
+	if (status == -ESTALE) {
+		fs_defer(p->fs, p, run_outdated);
+		return;
+	}
+	req = pending_claim(p);
 	if (req && status >= 0)
 		reply_bytes(p->fs, req, reply, parked->len);
 	else if (req)
@@ -340,7 +354,6 @@ static void read_object(struct fs *fs, struct worker *w, fuse_req_t req, struct 
 		return;
 	}
 	if (r < 0) {
-		note_read_error(fs, node, r);
 		fs_reply_error(fs, req, r);
 	} else {
 		reply_bytes(fs, req, &reply, len);
@@ -477,10 +490,14 @@ int fs_start(struct fs *fs, struct fuse_session *se, struct err *err)
 	return fs->jobs ? 0 : -ENOMEM;
 }
 
-void fs_stop(struct fs *fs)
+void fs_quiet(struct fs *fs)
 {
 	if (fs->park)
 		park_shut(fs->park);
+}
+
+void fs_stop(struct fs *fs)
+{
 	jobs_free(fs->jobs);
 }
 

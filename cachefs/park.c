@@ -80,7 +80,7 @@ void pending_put(struct pending *p)
  * fuse_req_interrupt_func(), where the request must not be answered. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
-	struct fs *fs = data;
+	struct fs *fs = fs_of(req); /* libfuse may be clearing data meanwhile */
 	struct park *park = fs->park;
 	struct pending *p;
 	bool answer, cancel;
@@ -133,7 +133,7 @@ struct pending *pending_new(struct fs *fs, fuse_req_t req, struct inode *node, c
 		p->next->prev = p;
 	park->first = p;
 	pthread_mutex_unlock(&park->lock);
-	fuse_req_interrupt_func(req, on_interrupt, fs);
+	fuse_req_interrupt_func(req, on_interrupt, NULL);
 	pthread_mutex_lock(&park->lock);
 	p->new = false;
 	interrupted = p->interrupted || park->stop;

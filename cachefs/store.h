@@ -61,8 +61,9 @@ struct extent {
 	uint64_t cookie;     /* owner's */
 };
 
-/* How much a call may wait. STORE_NOWAIT: answer from memory or -EAGAIN, in microseconds. */
-enum store_wait { STORE_WAIT, STORE_NOWAIT };
+/* How much a call may wait. STORE_NOWAIT: answer from memory or -EAGAIN, in microseconds.
+ * STORE_FRESH (stat): wait, and do not believe what is known. */
+enum store_wait { STORE_WAIT, STORE_NOWAIT, STORE_FRESH };
 
 /* Receives bytes in offset order, one call at a time, never after fetch() returned; non-zero
  * aborts the fetch, which then returns that value. data is only valid during the call. */

@@ -140,11 +140,17 @@ static void refresh(struct meta *m, const char *name, bool list)
 	table_refreshed(&m->table, name);
 }
 
+static char *parent_of(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return strndup(name, slash ? (size_t)(slash - name) : 0);
+}
+
 /* Refreshes what answered for name: its folder's listing, or the name alone. */
 static void refresh_answer(struct meta *m, const char *name, const struct meta_answer *a)
 {
-	const char *slash = strrchr(name, '/');
-	AUTO(free) char *dir = strndup(name, slash ? (size_t)(slash - name) : 0);
+	AUTO(free) char *dir = parent_of(name);
 
 	if (!a->listed)
 		refresh(m, name, false);
@@ -165,6 +171,19 @@ static int serve(struct meta *m, const struct meta_answer *a, struct object *ret
 	return 0;
 }
 
+/* What answered for name proved wrong. A listing would go on saying so, so it is asked for again. */
+static int stat_fresh(struct meta *m, const char *name, bool listed, struct object *ret)
+{
+	AUTO(free) char *dir = parent_of(name);
+	struct listing *l = NULL;
+	struct meta_answer a;
+
+	if (!listed || !dir || ask_list(m, dir, &l) < 0)
+		return ask_stat(m, name, ret);
+	listing_put(l);
+	return table_get(&m->table, name, &a) ? serve(m, &a, ret) : ask_stat(m, name, ret);
+}
+
 static int meta_stat(struct store *st, const char *name, enum store_wait wait, struct object *ret)
 {
 	struct meta *m = container_of(st, struct meta, base);
@@ -172,6 +191,8 @@ static int meta_stat(struct store *st, const char *name, enum store_wait wait, s
 	bool known = table_get(&m->table, name, &a);
 	enum freshness age = known ? freshness(m, &a) : EXPIRED;
 
+	if (wait == STORE_FRESH)
+		return stat_fresh(m, name, known && a.listed, ret);
 	if (known && age != EXPIRED) {
 		if (age == AGEING)
 			refresh_answer(m, name, &a);
