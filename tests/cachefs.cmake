@@ -24,3 +24,8 @@ set_target_properties(origin_read PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_
 add_executable(bench_stack_rate bench/stack_rate.c)
 target_link_libraries(bench_stack_rate PRIVATE null_origin)
 set_target_properties(bench_stack_rate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
+# Mounts for real, in namespaces of their own.
+feedrate_script(system/mount_answers.sh)
+feedrate_script(system/mount_life.sh)
+feedrate_script(system/mount_model.sh)

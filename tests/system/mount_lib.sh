@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# What mount tests share; sourced first. The rest of the test runs as process 1 of mount and process
+# namespaces of its own: whatever happens in it, no mount, daemon or folder is left behind.
+#
+#   $T        a folder of the test's own
+#   $M        an empty mount point in it
+#   start ORIGIN [OPTIONS]    mounts at $M; stop: unmounts and waits for the daemon's end
+#   refused CODE PATTERN COMMAND...   it fails with CODE and one line on standard error like PATTERN,
+#                                     and leaves nothing mounted
+set -u
+
+skip()
+{
+	echo "SKIP: $*"
+	exit 77
+}
+
+fail()
+{
+	echo "FAIL: $*" >&2
+	exit 1
+}
+
+if [ -z "${MOUNT_TEST_DIR:-}" ]; then
+	[ -x "$FEEDRATE_BIN/cachefs" ] || skip "cachefs is not built (libfuse is missing)"
+	ns=(unshare --mount --pid --fork --kill-child --mount-proc)
+	[ "$(id -u)" = 0 ] || ns+=(--user --map-root-user)
+	"${ns[@]}" true 2>/dev/null || skip "no namespaces for this user"
+	MOUNT_TEST_DIR=$(mktemp -d)
+	export MOUNT_TEST_DIR
+	trap 'chmod -R u+w "$MOUNT_TEST_DIR"; rm -rf --one-file-system "$MOUNT_TEST_DIR"' EXIT
+	"${ns[@]}" bash "$0" "$@"
+	exit $?
+fi
+
+T=$MOUNT_TEST_DIR
+M=$T/mnt
+PATH=$FEEDRATE_BIN:$PATH
+mkdir -p "$M"
+cd "$T" || exit 1
+chmod 755 "$T"
+[ -e /dev/fuse ] || skip "/dev/fuse is missing"
+(exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse may not be opened"
+trap 'fail "line $LINENO: ${BASH_COMMAND%%$'"'\n'"'*}"' ERR # a "! command" never triggers it: write "not"
+
+not()
+{
+	if "$@"; then
+		return 1
+	fi
+}
+
+mounted()
+{
+	findmnt --kernel --noheadings "${1:-$M}" >/dev/null
+}
+
+# A number or word of the statistics, such as fuse.mode.
+stat_of()
+{
+	cachefs-ctl stats "${2:-$M}" | sed -n "s/^$1 //p"
+}
+
+start()
+{
+	local origin=$1
+	shift
+	timeout 60 cachefs "$origin" "$M" "$@" || return 1
+	PID=$(stat_of pid)
+}
+
+ended()
+{
+	for _ in $(seq 200); do
+		kill -0 "$1" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	fail "process $1 still runs"
+}
+
+stop()
+{
+	umount "$M" || return 1
+	ended "$PID"
+}
+
+refused()
+{
+	local want=$1 pattern=$2 code=0
+	shift 2
+	timeout 60 "$@" >"$T/said.out" 2>"$T/said" || code=$?
+	[ "$code" = "$want" ] || fail "$*: exit code $code, not $want: $(cat "$T/said")"
+	[ "$(wc -l <"$T/said")" = 1 ] || fail "$*: not one line: $(cat "$T/said")"
+	grep -qE -- "$pattern" "$T/said" || fail "$*: not like '$pattern': $(cat "$T/said")"
+	not mounted || fail "$*: left a mount behind"
+}
+
+# Waits up to 10 s for a command to succeed.
+until_true()
+{
+	for _ in $(seq 200); do
+		if "$@"; then
+			return 0
+		fi
+		sleep 0.05
+	done
+	fail "never true: $*"
+}

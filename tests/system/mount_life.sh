@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A mount from its first to its last moment: in front and behind, ready when it says so, ended by
+# signals, umount and fusermount3, dead ones cleared away.
+. "$(dirname "$0")/mount_lib.sh"
+
+mkdir -p data/sub
+echo hello >data/sub/file
+
+start_in_front()
+{
+	cachefs data "$M" -f "$@" &
+	PID=$!
+	until_true mounted
+	until_true test -e "$M/sub/file"
+}
+
+# ---- in front: each way to end it gives exit code 0 and takes the mount away ----
+for how in "kill -INT" "kill -TERM" "kill -HUP" umount "fusermount3 -u"; do
+	start_in_front
+	case $how in
+	kill*) $how $PID ;;
+	*) $how "$M" ;;
+	esac
+	wait $PID || fail "$how: exit code $?"
+	not mounted || fail "$how: still mounted"
+done
+
+# ---- behind: usable the moment it returns, in a session of its own, away from everything ----
+for _ in 1 2 3 4 5; do
+	start data
+	[ "$(<"$M/sub/file")" = hello ]
+	stop
+done
+start data
+[ "$(ps -o sid= -p "$PID" | tr -d ' ')" = "$PID" ]
+[ "$(readlink /proc/"$PID"/cwd)" = / ]
+for fd in 0 1 2; do
+	[ "$(readlink /proc/"$PID"/fd/$fd)" = /dev/null ]
+done
+findmnt -no FSTYPE,SOURCE,OPTIONS "$M" >info
+grep -q "^fuse.cachefs $T/data ro,nosuid,nodev,noatime," info || fail "mounted as: $(cat info)"
+kill -TERM "$PID"
+ended "$PID"
+not mounted
+
+# ---- again at once, with the same disk tier: its lock is waited for ----
+for _ in 1 2 3; do
+	start data -o disk.path="$T/tier"
+	cat "$M/sub/file" >/dev/null
+	umount "$M"
+done
+ended "$PID"
+
+# ---- an interrupt before it is mounted leaves nothing ----
+code=0
+timeout -s INT 1 cachefs data "$M" -o 'cache.stack=meta\,mem\,delay,delay.latency=30s' || code=$?
+[ $code = 124 ]
+sleep 0.2
+[ -z "$(pgrep -x cachefs)" ] || fail "a cachefs still starts"
+not mounted
+
+# ---- a dead mount at the mount point is found and detached ----
+start data
+kill -9 "$PID"
+ended "$PID"
+not ls "$M" 2>/dev/null
+refused 1 "a dead mount.*fusermount3 -uz" sh -c "cachefs-ctl stats $M; c=\$?; umount -l $M; exit \$c"
+start data
+kill -9 "$PID"
+ended "$PID"
+start data
+[ "$(<"$M/sub/file")" = hello ]
+
+# ---- in use: umount says so; detached, it serves who has it open and then ends ----
+exec 5<"$M/sub/file"
+not umount "$M" 2>/dev/null
+umount -l "$M"
+[ "$(cat <&5)" = hello ]
+kill -0 "$PID"
+exec 5<&-
+ended "$PID"
+
+# ---- ended while in use: gone all the same ----
+start data
+exec 5<"$M/sub/file"
+kill -TERM "$PID"
+ended "$PID"
+not mounted
+not cat <&5 2>/dev/null
+exec 5<&-
+
+# ---- another mount at the same place is not ours to take away ----
+start data
+exec 5<"$M/sub/file"
+umount -l "$M"
+FIRST=$PID
+start data
+kill -TERM "$FIRST"
+ended "$FIRST"
+[ "$(<"$M/sub/file")" = hello ]
+exec 5<&-
+stop
+
+# ---- log file ----
+start data -o log.file=log,log.level=info
+dd if="$M/sub/file" of=/dev/null bs=1 count=1 2>/dev/null
+stop
+[ "$(stat -c %a log)" = 600 ]
+
+# ---- standard mount options ----
+start data -o uid=1234,gid=1235,file_mode=0440,dir_mode=0550,noexec,allow_other,_netdev,noauto,nofail
+[ "$(stat -c '%u %g %a' "$M/sub/file" "$M/sub" | tr '\n' ' ')" = "1234 1235 440 1234 1235 550 " ]
+findmnt -no OPTIONS "$M" | grep -q noexec.*allow_other
+stop
+
+cachefs --version | grep -q '^cachefs '
+cachefs --help | grep -q fuse.open_mode || cachefs --help | grep -q open_mode
