@@ -237,18 +237,23 @@ static char *search_path(const char *name)
 	return NULL;
 }
 
-char *file_sibling_program(const char *name)
+char *file_beside_program(const char *path)
 {
 	char self[PATH_MAX];
-	AUTO(free) char *path = NULL;
+	AUTO(free) char *beside = NULL;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (n > 0) {
-		self[n] = '\0';
-		if (asprintf(&path, "%s/%s", dirname(self), name) < 0)
-			return NULL;
-		if (!access(path, X_OK))
-			return TAKE(path);
-	}
-	return search_path(name);
+	if (n <= 0)
+		return NULL;
+	self[n] = '\0';
+	if (asprintf(&beside, "%s/%s", dirname(self), path) < 0)
+		return NULL;
+	return realpath(beside, NULL);
+}
+
+char *file_sibling_program(const char *name)
+{
+	AUTO(free) char *path = file_beside_program(name);
+
+	return path && !access(path, X_OK) ? TAKE(path) : search_path(name);
 }

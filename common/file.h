@@ -31,6 +31,10 @@ char *file_cache_home(void);
 /* Bytes free for this user on the filesystem of the nearest existing parent of path. */
 int file_free_bytes(const char *path, int64_t *ret_bytes);
 
+/* What lies at path as seen from the folder of this executable, without symbolic links; NULL if
+ * there is nothing. */
+char *file_beside_program(const char *path);
+
 /* The path of a program of ours: beside this executable, else as found in PATH. */
 char *file_sibling_program(const char *name);
 

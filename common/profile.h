@@ -30,8 +30,8 @@ struct profile {
 	size_t n;
 };
 
-/* "-p NAME": the file NAME; then ./profiles/NAME[.ini]; then the installed one. Returns a malloc'ed
- * path, or NULL and err lists the nearest name and where it looked. */
+/* "-p NAME": the file NAME; then ./profiles/NAME[.ini]; then the one installed with this program.
+ * Returns a malloc'ed path, or NULL and err lists the nearest name and where it looked. */
 char *profile_find(const char *name, struct err *err);
 
 /* The names that profile_find() knows in ./profiles and the installed folder, sorted;

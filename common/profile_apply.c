@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "version.h"
 
 static int apply_entry(
@@ -124,7 +125,19 @@ const char *profile_value(
 
 #define NAMES_MAX 256
 
-static const char *const folders[] = {"profiles", FEEDRATE_PROFILE_DIR};
+/* Where profiles lie, the nearest first; the caller's, by list_free(). */
+static char **find_folders(void)
+{
+	char **folders = calloc(3, sizeof(*folders));
+	char *installed = file_beside_program(FEEDRATE_PROFILES_FROM_BIN);
+
+	if (folders) {
+		folders[0] = strdup("profiles");
+		folders[1] = installed ? TAKE(installed) : strdup(FEEDRATE_PROFILE_DIR);
+	}
+	free(installed);
+	return folders;
+}
 
 /* Adds NAME of each NAME.ini in folder to names[*n], which has room for most. */
 static void add_names(const char *folder, char **names, size_t *n, size_t most)
@@ -152,23 +165,24 @@ static int compare_names(const void *a, const void *b)
 
 char **profile_names(void)
 {
-	char **names = calloc(NAMES_MAX + 1, sizeof(*names));
+	char **names = calloc(NAMES_MAX + 1, sizeof(*names)), **folders = find_folders();
 	size_t n = 0;
 
-	for (size_t i = 0; names && i < ARRAY_SIZE(folders); i++)
+	for (size_t i = 0; names && folders && folders[i]; i++)
 		add_names(folders[i], names, &n, NAMES_MAX);
+	list_free(folders);
 	if (names)
 		qsort(names, n, sizeof(*names), compare_names);
 	return names;
 }
 
-static int not_found(const char *name, struct err *err)
+static int not_found(const char *name, const char *installed, struct err *err)
 {
 	char **names = profile_names();
 	const char *near = names ? err_nearest(name, (const char *const *)names, SIZE_MAX) : NULL;
 
 	err_set(err, ENOENT, "%s: no such profile (looked in ., ./profiles and %s)%s%s%s", name,
-		FEEDRATE_PROFILE_DIR, near ? "; did you mean " : "; give the path of an INI file",
+		installed, near ? "; did you mean " : "; give the path of an INI file",
 		near ? near : "", near ? "?" : "");
 	list_free(names);
 	return -ENOENT;
@@ -182,22 +196,36 @@ static bool is_profile(const char *path)
 	return !stat(path, &st) && !S_ISDIR(st.st_mode);
 }
 
-char *profile_find(const char *name, struct err *err)
+/* folder/name or folder/name.ini; NULL if neither is there. */
+static char *find_in(const char *folder, const char *name)
 {
 	static const char *const suffixes[] = {"", ".ini"};
 
-	if (is_profile(name))
-		return strdup(name);
-	for (size_t i = 0; !strchr(name, '/') && i < ARRAY_SIZE(folders); i++) {
-		for (size_t j = 0; j < ARRAY_SIZE(suffixes); j++) {
-			AUTO(free) char *path = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		AUTO(free) char *path = NULL;
 
-			if (asprintf(&path, "%s/%s%s", folders[i], name, suffixes[j]) < 0)
-				return NULL;
-			if (is_profile(path))
-				return TAKE(path);
-		}
+		if (asprintf(&path, "%s/%s%s", folder, name, suffixes[i]) < 0)
+			return NULL;
+		if (is_profile(path))
+			return TAKE(path);
 	}
-	not_found(name, err);
 	return NULL;
+}
+
+char *profile_find(const char *name, struct err *err)
+{
+	char **folders = find_folders(), *path = NULL;
+
+	if (!folders || !folders[0] || !folders[1])
+		err_set(err, ENOMEM, "%s: not enough memory to look for it", name);
+	else if (is_profile(name))
+		path = strdup(name);
+	else {
+		for (size_t i = 0; !path && !strchr(name, '/') && folders[i]; i++)
+			path = find_in(folders[i], name);
+		if (!path)
+			not_found(name, folders[1], err);
+	}
+	list_free(folders);
+	return path;
 }
