@@ -110,6 +110,8 @@ static void put_identity(json_t *o, const struct run_facts *f)
 	put(o, "profile", json_string(f->profile));
 	put(o, "variant", text(variant));
 	put(o, "source", json_string(c->source->name));
+	put(o, "source_label",
+		text(c->source->label ? c->source->label : c->variant->cfg->external.path));
 	put(o, "stands_in_for", text(c->stands_in_for));
 	put(o, "gpus", json_integer(c->gpus));
 	put(o, "accelerator", text(acc->name ? acc->name : "custom"));

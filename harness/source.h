@@ -48,6 +48,7 @@ struct source_file {
 
 struct source_ops {
 	const char *name, *summary;
+	const char *label; /* in a sentence: "the cache"; NULL: external.path stands for it */
 	unsigned flags;
 
 	struct source *(*open)(const struct source_spec *spec, struct err *err);

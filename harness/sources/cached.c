@@ -147,6 +147,7 @@ static json_t *cached_counters(struct source *src)
 const struct source_ops source_cached = {
 	.name = "cached",
 	.summary = "cachefs on a mount of its own, over an emulated object store or your origin",
+	.label = "the cache",
 	.flags = SOURCE_PAGE_CACHE | SOURCE_KEEPS,
 	.open = cached_open,
 	.close = cached_close,

@@ -315,6 +315,7 @@ static json_t *remote_counters(struct source *src)
 const struct source_ops source_remote = {
 	.name = "remote",
 	.summary = "plain files behind an emulated disk's bandwidth, IOPS and latency",
+	.label = "the remote disk",
 	.flags = SOURCE_PAGE_CACHE,
 	.open = remote_open,
 	.close = remote_close,

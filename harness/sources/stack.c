@@ -268,6 +268,7 @@ static json_t *stack_counters(struct source *src)
 const struct source_ops source_stack = {
 	.name = "stack",
 	.summary = "the layers of cachefs in this process, without FUSE",
+	.label = "the cache without FUSE",
 	.flags = SOURCE_KEEPS,
 	.open = stack_source_open,
 	.close = stack_source_close,

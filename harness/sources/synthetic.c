@@ -141,6 +141,7 @@ static json_t *synthetic_counters(struct source *src)
 const struct source_ops source_synthetic = {
 	.name = "synthetic",
 	.summary = "samples copied from memory: the upper limit, no files",
+	.label = "synthetic data",
 	.flags = SOURCE_NO_FILES,
 	.open = synthetic_open,
 	.close = synthetic_close,
