@@ -47,19 +47,25 @@ struct doubt_text doubt_find(const char *name)
 		"See docs/method.md of the version that measured."};
 }
 
-static void add_once(json_t *array, json_t *text)
+static void add_once(json_t *array, int gpus)
 {
 	json_t *have;
 	size_t i;
 
 	json_array_foreach(array, i, have)
 	{
-		if (json_equal(have, text)) {
-			json_decref(text);
+		if (json_integer_value(have) == gpus)
 			return;
-		}
 	}
-	json_array_append_new(array, text);
+	json_array_append_new(array, json_integer(gpus));
+}
+
+/* The object or array at key, made where there is none. */
+static json_t *member(json_t *object, const char *key, json_t *(*make)(void))
+{
+	if (!json_object_get(object, key))
+		json_object_set_new(object, key, make());
+	return json_object_get(object, key);
 }
 
 json_t *doubts_collect(const struct model *m, int only_gpus)
@@ -69,6 +75,7 @@ json_t *doubts_collect(const struct model *m, int only_gpus)
 
 	json_array_foreach(m->records, i, record)
 	{
+		const struct series *s = model_series_of(m, record);
 		int gpus = (int)json_integer_value(json_object_get(record, "gpus"));
 
 		if (only_gpus && gpus != only_gpus)
@@ -77,14 +84,10 @@ json_t *doubts_collect(const struct model *m, int only_gpus)
 		{
 			const char *name = json_string_value(doubt);
 
-			if (!name)
-				continue;
-			if (!json_object_get(all, name))
-				json_object_set_new(all, name, json_array());
-			add_once(json_object_get(all, name),
-				json_sprintf("%s at %d GPU%s",
-					json_string_value(json_object_get(record, "source")), gpus,
-					gpus == 1 ? "" : "s"));
+			if (name && s)
+				add_once(member(member(all, name, json_object), s->label,
+						 json_array),
+					gpus);
 		}
 	}
 	return all;

@@ -12,8 +12,8 @@ struct doubt_text {
 /* Of a name this version does not know, means and remedy say so. */
 struct doubt_text doubt_find(const char *name);
 
-/* {"NAME": ["cached at 8 GPUs", ...], ...} in order of appearance, of all runs, or (only_gpus not 0) of those
- * with that many GPUs; the caller's. */
+/* {"few-repeats": {"cached": [1, 2], ...}, ...}: label of a series, numbers of GPUs; in order of
+ * appearance, of all runs or (only_gpus not 0) of those with that many GPUs; the caller's. */
 json_t *doubts_collect(const struct model *m, int only_gpus);
 
 #endif

@@ -75,3 +75,14 @@ char *text_plain(char *s)
 	}
 	return s;
 }
+
+size_t text_cut(const char *s, size_t most)
+{
+	size_t n = strnlen(s, most + 1);
+
+	if (n <= most)
+		return n;
+	for (n = most; n && ((unsigned char)s[n] & 0xc0) == 0x80;)
+		n--;
+	return n;
+}

@@ -3,6 +3,7 @@
 #ifndef REPORTS_HTML_H
 #define REPORTS_HTML_H
 
+#include <stddef.h>
 #include <stdio.h>
 
 /* Escapes & < > " ' so that s is safe between tags and inside quoted attributes. */
@@ -17,5 +18,8 @@ void html_expand(FILE *out, const char *template, html_fill_fn *fill, void *arg)
  * break a line, become spaces. */
 char *text_valid(char *s);
 char *text_plain(char *s);
+
+/* Bytes of s up to most, without the half of a character at the end. */
+size_t text_cut(const char *s, size_t most);
 
 #endif

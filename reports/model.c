@@ -24,6 +24,7 @@ static const struct {
 	[METRIC_RATE] = {NULL, "images_per_s"},
 	[METRIC_AU] = {NULL, "au"},
 	[METRIC_PCT] = {NULL, "pct_of_synthetic"},
+	[METRIC_COLD_PCT] = {"cold", "pct_of_synthetic"},
 	[METRIC_ORIGIN_BYTES] = {"job", "origin_bytes"},
 	[METRIC_HIT_RATIO] = {NULL, "hit_ratio"},
 	[METRIC_WAIT_P99_MS] = {NULL, "step_wait_p99_ms"},
@@ -50,6 +51,8 @@ static double metric_value(const json_t *record, enum metric m)
 {
 	const char *part = metrics[m].part;
 
+	if (m == METRIC_COLD_PCT && !(record_number(record, "epochs") > 1))
+		return NAN;
 	return part_number(record, part ? part : main_part(record), metrics[m].field);
 }
 
@@ -70,6 +73,11 @@ bool record_ok(const json_t *record)
 	const char *status = text_of(record, "status");
 
 	return status && !strcmp(status, "ok");
+}
+
+bool record_has_origin(const json_t *record)
+{
+	return !isnan(part_number(record, "job", "origin_bytes"));
 }
 
 static int record_gpus(const json_t *record)
@@ -120,6 +128,7 @@ static int series_add(struct model *m, const json_t *record)
 		.accelerator = text_of(record, "accelerator"),
 		.spoken = text_of(record, "source_label"),
 		.accelerator_spoken = text_of(record, "accelerator_label"),
+		.nominal = record_number(record, "nominal_images_per_s"),
 		.stands_in_for = text_of(record, "stands_in_for")};
 	return 0;
 }
@@ -280,8 +289,6 @@ static int name_series(struct model *m)
 		s->color = s->reference ? 0 : color++;
 		if (!s->spoken)
 			s->spoken = s->source;
-		if (!s->accelerator_spoken)
-			s->accelerator_spoken = s->accelerator;
 		if (asprintf(&s->label, "%s%s%s%s%s", s->source, s->variant ? " " : "",
 			    s->variant ? s->variant : "", accelerator ? " on " : "",
 			    accelerator ? accelerator : "") < 0) {
@@ -404,6 +411,14 @@ const struct series *model_reference(const struct model *m)
 {
 	for (size_t i = 0; i < m->n_series; i++)
 		if (m->series[i].reference)
+			return &m->series[i];
+	return NULL;
+}
+
+const struct series *model_series_of(const struct model *m, const json_t *record)
+{
+	for (size_t i = 0; i < m->n_series; i++)
+		if (series_has(&m->series[i], record))
 			return &m->series[i];
 	return NULL;
 }

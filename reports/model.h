@@ -25,7 +25,8 @@ enum metric {
 	METRIC_JOB_RATE,
 	METRIC_RATE, /* images/s: the figure that stands for the run */
 	METRIC_AU,
-	METRIC_PCT, /* of synthetic */
+	METRIC_PCT,      /* of synthetic */
+	METRIC_COLD_PCT, /* the same in the first epoch, of runs that have later ones */
 	METRIC_ORIGIN_BYTES,
 	METRIC_HIT_RATIO,
 	METRIC_WAIT_P99_MS,
@@ -45,9 +46,11 @@ struct cell {
 
 struct series {
 	const char *source, *variant, *accelerator; /* owned by records; variant may be NULL */
-	const char *spoken, *accelerator_spoken;    /* as a sentence names them */
-	const char *stands_in_for;                  /* NULL, or the source it replaces */
-	char *label;                                /* as tables and pictures name it */
+	const char *spoken,
+		*accelerator_spoken; /* as a sentence names them; the latter may be NULL */
+	double nominal;              /* images/s of one GPU; NaN if not known */
+	const char *stands_in_for;   /* NULL, or the source it replaces */
+	char *label;                 /* as tables and pictures name it */
 	bool reference;
 	int color; /* 0: the reference, else 1.. in order */
 	struct cell *cells;
@@ -71,9 +74,13 @@ void model_free(struct model *m);
 AUTO_FREE(model, struct model, model_free);
 
 const struct series *model_reference(const struct model *m); /* NULL if there is none */
+const struct series *model_series_of(const struct model *m, const json_t *record); /* or NULL */
 const struct cell *series_cell(const struct series *s, int gpus);
 int model_most_gpus(const struct model *m); /* 0 without records */
 bool model_accelerators_differ(const struct model *m);
+
+/* The run got bytes from an origin, and counted them. */
+bool record_has_origin(const json_t *record);
 
 /* Value of a knob in a record, "" if it has none. */
 const char *model_knob(const json_t *record, const char *name);

@@ -3,6 +3,7 @@
  * the report is a slot in the template and a row here. */
 #include "reports/page.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,10 +37,15 @@ static void write_profile_name(FILE *out, const struct page *p)
 static void write_host(FILE *out, const struct page *p)
 {
 	const char *host = json_string_value(json_object_get(p->model->environment, "host"));
+	const char *started = json_string_value(json_object_get(p->model->environment, "started"));
 
 	if (host) {
 		fputs(" &#183; ", out);
 		html_text(out, host);
+	}
+	if (started) {
+		fputs(" &#183; ", out);
+		html_text(out, started);
 	}
 }
 
@@ -53,9 +59,27 @@ static void write_dark(FILE *out, const struct page *p)
 	palette_write_css(out, 1);
 }
 
+/* A number stays on the line of its unit. */
 static void write_verdict(FILE *out, const struct page *p)
 {
-	html_text(out, p->verdict);
+	for (const char *c = p->verdict; *c; c++) {
+		bool unit = *c == ' ' && c > p->verdict && isdigit((unsigned char)c[-1]) &&
+			    isalpha((unsigned char)c[1]);
+
+		if (unit)
+			fputs("&#160;", out);
+		else
+			html_text(out, (char[]){*c, '\0'});
+	}
+}
+
+static void write_care(FILE *out, const struct page *p)
+{
+	if (!*p->care)
+		return;
+	fputs("<p class=\"care\">", out);
+	html_text(out, p->care);
+	fputs("</p>\n", out);
 }
 
 static void write_gpus(FILE *out, const struct page *p)
@@ -93,16 +117,27 @@ static void write_pictures(FILE *out, const struct page *p)
 		write_picture(out, &pictures[i], &p->drawings[i]);
 }
 
-static void write_joined(FILE *out, const json_t *array)
+/* "cached at 1, 2 GPUs; remote at 8 GPUs" */
+static void write_where(FILE *out, json_t *where)
 {
-	json_t *text;
+	const char *label, *before = "";
+	json_t *numbers, *number;
 	size_t i;
 
-	json_array_foreach(array, i, text)
+	json_object_foreach(where, label, numbers)
 	{
-		if (i)
-			fputs(", ", out);
-		html_text(out, json_string_value(text));
+		json_int_t last = json_integer_value(
+			json_array_get(numbers, json_array_size(numbers) - 1));
+
+		fputs(before, out);
+		html_text(out, label);
+		json_array_foreach(numbers, i, number)
+		{
+			fprintf(out, "%s%" JSON_INTEGER_FORMAT, i ? ", " : " at ",
+				json_integer_value(number));
+		}
+		fputs(last == 1 ? " GPU" : " GPUs", out);
+		before = "; ";
 	}
 }
 
@@ -122,7 +157,7 @@ static void write_doubts(FILE *out, const struct page *p)
 		fputs("<div><dt>", out);
 		html_text(out, name);
 		fprintf(out, "</dt><dd>%s <b>%s</b> <small>", text.means, text.remedy);
-		write_joined(out, where);
+		write_where(out, where);
 		fputs("</small></dd></div>\n", out);
 	}
 	if (json_object_size(doubts))
@@ -143,7 +178,8 @@ static void write_failures(FILE *out, const struct page *p)
 			continue;
 		fputs(n++ ? "<li>" : "<section><h2>Runs that failed</h2>\n<ul><li>", out);
 		html_text(out, record_text(record, "source"));
-		fprintf(out, " at %.0f GPUs: ", record_number(record, "gpus"));
+		fprintf(out, " at %.0f GPU%s: ", record_number(record, "gpus"),
+			record_number(record, "gpus") == 1 ? "" : "s");
 		html_text(out, why ? why : "no reason recorded");
 		fputs("</li>\n", out);
 	}
@@ -256,7 +292,9 @@ static void write_knobs(FILE *out, const struct page *p)
 	if (!json_object_size(all))
 		fputs("<p>Every setting is at its default.</p>", out);
 	else
-		fputs("<dl class=\"knobs\">\n", out);
+		fputs("<p>Those that are not at their defaults, and where they come from.</p>\n"
+		      "<dl class=\"knobs\">\n",
+			out);
 	json_object_foreach(all, name, values)
 	{
 		const char *before = "";
@@ -290,86 +328,6 @@ static void write_profile(FILE *out, const struct page *p)
 	fputs("</pre></details>", out);
 }
 
-/* A word as a shell takes it, quoted where it must be. */
-static void write_shell_word(FILE *out, const char *word)
-{
-	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				   "0123456789@%+=:,./_-";
-
-	if (*word && strspn(word, safe) == strlen(word)) {
-		fputs(word, out);
-		return;
-	}
-	html_text(out, "'");
-	for (const char *c = word; *c; c++)
-		html_text(out, *c == '\'' ? "'\\''" : (char[]){*c, '\0'});
-	html_text(out, "'");
-}
-
-static void write_repeat(FILE *out, const struct page *p)
-{
-	const json_t *command = json_object_get(p->model->environment, "command");
-	json_t *word;
-	size_t i;
-
-	if (json_is_string(command)) {
-		html_text(out, json_string_value(command));
-		return;
-	}
-	if (!json_array_size(command)) {
-		fputs("run-bench -p ", out);
-		write_shell_word(out, p->model->profile ? "profile.ini" : "PROFILE");
-		return;
-	}
-	json_array_foreach(command, i, word)
-	{
-		if (i)
-			fputc(' ', out);
-		write_shell_word(out, json_is_string(word) ? json_string_value(word) : "");
-	}
-}
-
-static void write_mount(FILE *out, const struct page *p, const json_t *mount)
-{
-	const json_t *first = json_array_get(p->model->records, 0);
-	double rate = first ? record_number(first, "nominal_images_per_s") : 0;
-	const char *path = record_text(mount, "path"), *type = record_text(mount, "type");
-	const char *source = record_text(mount, "source");
-
-	if (!path)
-		return;
-	fputs("<li><pre tabindex=\"0\">run-bench ", out);
-	write_shell_word(out, path);
-	fprintf(out, " --gpus %d", model_most_gpus(p->model) > 0 ? model_most_gpus(p->model) : 1);
-	if (rate > 0)
-		fprintf(out, " --gpu-rate %.0f", rate);
-	fputs("</pre><small>", out);
-	html_text(out, type ? type : "mount");
-	if (source) {
-		fputs(" of ", out);
-		html_text(out, source);
-	}
-	fputs("</small></li>\n", out);
-}
-
-static void write_mounts(FILE *out, const struct page *p)
-{
-	const json_t *mounts = json_object_get(p->model->environment, "mounts");
-	json_t *mount;
-	size_t i;
-
-	if (!json_array_size(mounts))
-		return;
-	fputs("<section><h2>Measure the mounts of this machine</h2>\n"
-	      "<p>Each is answered within a minute and never written to.</p><ul class=\"plain\">\n",
-		out);
-	json_array_foreach(mounts, i, mount)
-	{
-		write_mount(out, p, mount);
-	}
-	fputs("</ul></section>\n", out);
-}
-
 static void write_count(FILE *out, const struct page *p)
 {
 	fprintf(out, "%zu run%s", json_array_size(p->model->records),
@@ -385,6 +343,7 @@ static const struct slot {
 	{"light", write_light},
 	{"dark", write_dark},
 	{"verdict", write_verdict},
+	{"care", write_care},
 	{"gpus", write_gpus},
 	{"cards", page_write_cards},
 	{"pictures", write_pictures},
@@ -395,8 +354,8 @@ static const struct slot {
 	{"environment", write_environment},
 	{"knobs", write_knobs},
 	{"profile", write_profile},
-	{"repeat", write_repeat},
-	{"mounts", write_mounts},
+	{"repeat", page_write_repeat},
+	{"mounts", page_write_mounts},
 	{"count", write_count},
 	{"version", write_version},
 };

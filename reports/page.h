@@ -9,7 +9,7 @@
 struct page {
 	struct model *model;
 	const struct drawing *drawings; /* [n_pictures], in the order of pictures[] */
-	const char *verdict;
+	const char *verdict, *care;     /* words.h */
 };
 
 /* The whole page as text; free() it. NULL without memory. */
@@ -18,5 +18,9 @@ char *page_text(const struct page *p);
 /* Slots of the template that are tables of figures (page_table.c). */
 void page_write_cards(FILE *out, const struct page *p);
 void page_write_table(FILE *out, const struct page *p);
+
+/* Slots that are commands (page_commands.c). */
+void page_write_repeat(FILE *out, const struct page *p);
+void page_write_mounts(FILE *out, const struct page *p);
 
 #endif

@@ -24,7 +24,7 @@ static const struct {
 
 static void write_card_body(FILE *out, const struct series *s, const struct cell *c)
 {
-	const struct figure *pct = &c->figure[METRIC_PCT];
+	const struct figure *pct = &c->figure[METRIC_PCT], *cold = &c->figure[METRIC_COLD_PCT];
 	char rate[WORDS_MAX], au[WORDS_MAX], big[WORDS_MAX];
 
 	words_metric(METRIC_RATE, c->figure[METRIC_RATE].median, rate);
@@ -36,6 +36,9 @@ static void write_card_body(FILE *out, const struct series *s, const struct cell
 	}
 	fprintf(out, "<p class=\"big\">%s</p><p>of synthetic &#183; %s images/s &#183; AU %s</p>",
 		words_metric(METRIC_PCT, pct->median, big), rate, au);
+	if (cold->n)
+		fprintf(out, "<p>first epoch, cold: %s</p>",
+			words_metric(METRIC_COLD_PCT, cold->median, big));
 	fprintf(out,
 		"<div class=\"meter\" aria-hidden=\"true\"><i style=\"width:%.1f%%\"></i></div>",
 		fmin(pct->median, 100));

@@ -41,7 +41,7 @@ enum { FORMAT_WIDE, FORMAT_NARROW, FORMAT_PNG };
 
 static bool shows(const struct picture *p, const struct series *s)
 {
-	if (s->reference && !p->with_reference)
+	if (s->reference && !p->curve)
 		return false;
 	for (size_t i = 0; i < s->n_cells; i++)
 		if (s->cells[i].figure[p->metric].n)
@@ -272,7 +272,7 @@ int picture_draw(struct model *m, const struct picture *p, const char *dir, stru
 {
 	struct err err = {0};
 	struct drawing d = {0};
-	int r = write_csv(m, p, dir);
+	int r = p->curve && m->n_gpus < 2 ? -ENODATA : write_csv(m, p, dir);
 
 	if (r)
 		return r;

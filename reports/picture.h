@@ -13,7 +13,7 @@ struct picture {
 	const char *axis;  /* what y is, with its unit */
 	const char *script;
 	enum metric metric;
-	bool with_reference; /* the reference is a line of its own; else it is what others relate to */
+	bool curve; /* over the numbers of GPUs, so it needs two; the reference is a line of its own */
 };
 
 extern const struct picture pictures[];
@@ -26,7 +26,7 @@ struct drawing {
 };
 
 /* Writes DIR/NAME.csv and .png and fills ret, which drawing_done() empties. What could not be made
- * is a note of the model. Returns -ENODATA if the model has nothing to show. */
+ * is a note of the model. Returns -ENODATA if the model has nothing to show in it. */
 int picture_draw(struct model *m, const struct picture *p, const char *dir, struct drawing *ret);
 void drawing_done(struct drawing *d);
 

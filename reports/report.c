@@ -38,17 +38,18 @@ int report_write(const char *dir, struct err *err)
 	AUTO(model) struct model *m = model_load(dir, err);
 	AUTO(free) struct drawing *drawings = calloc(n_pictures, sizeof(*drawings));
 	AUTO(free) char *verdict = m ? words_verdict(m) : NULL;
+	AUTO(free) char *care = m ? words_care(m) : NULL;
 	int r;
 
 	if (!m)
 		return errno ? -errno : -EIO;
-	if (!drawings || !verdict)
+	if (!drawings || !verdict || !care)
 		return err_set(err, ENOMEM, "%s: not enough memory for a report", dir);
 	for (size_t i = 0; i < n_pictures; i++)
-		if (picture_draw(m, &pictures[i], dir, &drawings[i]) == -ENODATA)
-			model_note(m, "the picture of %s (nothing measured)", pictures[i].name);
-	r = write_page(
-		dir, &(struct page){.model = m, .drawings = drawings, .verdict = verdict}, err);
+		picture_draw(m, &pictures[i], dir, &drawings[i]);
+	r = write_page(dir,
+		&(struct page){.model = m, .drawings = drawings, .verdict = verdict, .care = care},
+		err);
 	for (size_t i = 0; i < n_pictures; i++)
 		drawing_done(&drawings[i]);
 	if (!r)

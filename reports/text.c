@@ -31,14 +31,16 @@ static void write_row(FILE *out, const struct series *s, const struct cell *c)
 	AUTO(free) char *label = strdup(s->label);
 	char buf[WORDS_MAX];
 
-	fprintf(out, "%-18.18s %4d", label ? text_plain(label) : "", c->gpus);
+	if (label)
+		fprintf(out, "%-18.*s %4d", (int)text_cut(text_plain(label), 18), label, c->gpus);
 	for (size_t i = 0; c->ok && i < ARRAY_SIZE(columns); i++)
 		fprintf(out, "%*s", columns[i].width,
 			words_metric(columns[i].metric, c->figure[columns[i].metric].median, buf));
 	if (!c->ok) {
 		AUTO(free) char *why = strdup(c->error ? c->error : "no reason recorded");
 
-		fprintf(out, "  failed: %.60s", why ? text_plain(why) : "");
+		if (why)
+			fprintf(out, "  failed: %.*s", (int)text_cut(text_plain(why), 60), why);
 	}
 	fputc('\n', out);
 }
@@ -80,16 +82,17 @@ static void write_wrapped(FILE *out, const char *text)
 char *report_text(const char *dir, struct err *err)
 {
 	AUTO(model) struct model *m = model_load(dir, err);
-	AUTO(free) char *verdict = NULL;
+	AUTO(free) char *verdict = NULL, *care = NULL;
 	char *text = NULL;
 	size_t len;
 
 	if (!m)
 		return NULL;
 	verdict = words_verdict(m);
+	care = words_care(m);
 	FILE *out = open_memstream(&text, &len);
 
-	if (!out || !verdict) {
+	if (!out || !verdict || !care) {
 		err_set(err, ENOMEM, "%s: not enough memory for a table", dir);
 		if (out)
 			fclose(out);
@@ -99,6 +102,8 @@ char *report_text(const char *dir, struct err *err)
 	if (m->n_series)
 		write_table(out, m);
 	write_wrapped(out, verdict);
+	if (*care)
+		write_wrapped(out, care);
 	fclose(out);
 	return text;
 }

@@ -11,6 +11,9 @@
 #include "reports/doubts.h"
 #include "reports/html.h"
 
+#define COLD_WORTH_SAYING 1.0 /* points of per cent below the steady state */
+#define ERROR_MAX 160         /* bytes of an error in the verdict */
+
 char *words_count(double value, char buf[WORDS_MAX])
 {
 	char digits[WORDS_MAX / 2];
@@ -48,6 +51,7 @@ char *words_metric(enum metric metric, double value, char buf[WORDS_MAX])
 		say_percent(value * 100, buf);
 		break;
 	case METRIC_PCT:
+	case METRIC_COLD_PCT:
 		say_percent(value, buf);
 		break;
 	case METRIC_ORIGIN_BYTES:
@@ -77,8 +81,8 @@ char *words_spread(enum metric metric, const struct figure *f, char buf[WORDS_MA
 	return buf;
 }
 
-/* Value of a knob in the first record that has it. */
-static const char *knob_of_any(const struct model *m, const char *name)
+/* Value of a knob in the first record that has it, of runs with an origin if asked. */
+static const char *knob_of_any(const struct model *m, const char *name, bool with_origin)
 {
 	json_t *record;
 	size_t i;
@@ -87,25 +91,29 @@ static const char *knob_of_any(const struct model *m, const char *name)
 	{
 		const char *value = model_knob(record, name);
 
-		if (*value)
+		if (*value && (!with_origin || record_has_origin(record)))
 			return value;
 	}
 	return "";
 }
 
-static bool any_origin_bytes(const struct model *m)
+static bool any_origin(const struct model *m)
 {
-	for (size_t i = 0; i < m->n_series; i++)
-		for (size_t k = 0; k < m->series[i].n_cells; k++)
-			if (m->series[i].cells[k].figure[METRIC_ORIGIN_BYTES].n)
-				return true;
+	json_t *record;
+	size_t i;
+
+	json_array_foreach(m->records, i, record)
+	{
+		if (record_has_origin(record))
+			return true;
+	}
 	return false;
 }
 
 char *words_remote(const struct model *m, char *buf, size_t size)
 {
-	const char *path = knob_of_any(m, "remote.path");
-	const char *origin = knob_of_any(m, "remote.origin");
+	const char *path = knob_of_any(m, "remote.path", true);
+	const char *origin = knob_of_any(m, "remote.origin", true);
 	char rate[UNITS_MAX];
 	int64_t bytes_per_s = 0, latency_ns = 0;
 
@@ -114,15 +122,43 @@ char *words_remote(const struct model *m, char *buf, size_t size)
 		snprintf(buf, size, "at %s%s%s", origin, *path && *origin ? " and " : "", path);
 		return text_plain(buf);
 	}
-	units_parse_rate(knob_of_any(m, "remote.bandwidth"), &bytes_per_s);
-	units_parse_duration(knob_of_any(m, "remote.latency"), &latency_ns);
+	units_parse_rate(knob_of_any(m, "remote.bandwidth", true), &bytes_per_s);
+	units_parse_duration(knob_of_any(m, "remote.latency", true), &latency_ns);
 	if (bytes_per_s)
 		snprintf(buf, size, "emulated at %s and %g ms",
 			units_human_rate((double)bytes_per_s, rate), (double)latency_ns / 1e6);
-	else if (latency_ns || any_origin_bytes(m))
+	else if (any_origin(m))
 		snprintf(buf, size, "emulated without a bandwidth limit and with %g ms",
 			(double)latency_ns / 1e6);
 	return buf;
+}
+
+/* ", 55.1% in the first epoch": what a cache does while it is cold, if that is less. */
+static void say_cold(FILE *out, const struct cell *c)
+{
+	const struct figure *cold = &c->figure[METRIC_COLD_PCT];
+	char buf[WORDS_MAX];
+
+	if (cold->n && cold->median < c->figure[METRIC_PCT].median - COLD_WORTH_SAYING)
+		fprintf(out, " (%s in the first epoch)",
+			words_metric(METRIC_COLD_PCT, cold->median, buf));
+}
+
+static void say_alone(FILE *out, const struct series *s, const struct cell *c)
+{
+	char rate[WORDS_MAX], au[WORDS_MAX];
+
+	fprintf(out, "%s reaches %s images/s at %s accelerator utilization", s->spoken,
+		words_metric(METRIC_RATE, c->figure[METRIC_RATE].median, rate),
+		words_metric(METRIC_AU, c->figure[METRIC_AU].median, au));
+}
+
+/* The start of an error; the page has all of it. */
+static void say_error(FILE *out, const char *error)
+{
+	size_t n = text_cut(error, ERROR_MAX);
+
+	fprintf(out, "%.*s%s", (int)n, error, error[n] ? "..." : "");
 }
 
 /* One source's part of the sentence. first: the full form, later ones may be shorter. */
@@ -132,53 +168,55 @@ static void say_series(
 	const struct cell *c = series_cell(s, gpus);
 	char buf[WORDS_MAX];
 
-	if (!c)
+	if (!c) {
 		fprintf(out, "%s was not measured", s->spoken);
-	else if (!c->ok)
-		fprintf(out, "%s failed (%s)", s->spoken,
-			c->error ? c->error : "no reason recorded");
-	else if (c->figure[METRIC_PCT].n && first)
-		fprintf(out, "%s feeds %s of %s", s->spoken,
-			words_metric(METRIC_PCT, c->figure[METRIC_PCT].median, buf),
-			reference ? reference : "synthetic");
-	else if (c->figure[METRIC_PCT].n)
-		fprintf(out, "%s %s", s->spoken,
+	} else if (!c->ok) {
+		fprintf(out, "%s failed (", s->spoken);
+		say_error(out, c->error ? c->error : "no reason recorded");
+		fputc(')', out);
+	} else if (c->figure[METRIC_PCT].n) {
+		fprintf(out, "%s %s%s", s->spoken, first ? "reaches " : "",
 			words_metric(METRIC_PCT, c->figure[METRIC_PCT].median, buf));
-	else if (c->figure[METRIC_RATE].n)
-		fprintf(out, "%s feeds %s images/s, with no synthetic run to compare with",
-			s->spoken, words_count(c->figure[METRIC_RATE].median, buf));
-	else
+		if (first)
+			fprintf(out, " of the rate of %s", reference ? reference : "synthetic");
+		say_cold(out, c);
+	} else if (c->figure[METRIC_RATE].n) {
+		say_alone(out, s, c);
+		fputs(", with no synthetic run to compare with", out);
+	} else {
 		fprintf(out, "%s has no figures", s->spoken);
+	}
 }
 
 static void say_where(FILE *out, const struct model *m, int gpus)
 {
-	const char *accelerator = m->series[0].accelerator_spoken;
-	char remote[512];
+	const struct series *first = &m->series[0];
+	const char *plural = gpus == 1 ? "" : "s";
+	char remote[512], rate[WORDS_MAX];
 
 	words_remote(m, remote, sizeof(remote));
-	if (model_accelerators_differ(m) || !accelerator)
-		fprintf(out, "At %d GPU%s", gpus, gpus == 1 ? "" : "s");
+	if (!model_accelerators_differ(m) && first->accelerator_spoken)
+		fprintf(out, "At %d x %s", gpus, first->accelerator_spoken);
+	else if (!model_accelerators_differ(m) && first->nominal > 0)
+		fprintf(out, "At %d GPU%s of %s images/s%s", gpus, plural,
+			words_count(first->nominal, rate), gpus == 1 ? "" : " each");
 	else
-		fprintf(out, "At %d x %s", gpus, accelerator);
+		fprintf(out, "At %d GPU%s", gpus, plural);
 	if (*remote)
-		fprintf(out, ", with the remote %s,", remote);
-	fputc(' ', out);
+		fprintf(out, ", with the remote %s", remote);
+	fputs(", ", out);
 }
 
 static void say_reference(FILE *out, const struct series *s, int gpus)
 {
 	const struct cell *c = s ? series_cell(s, gpus) : NULL;
-	char rate[WORDS_MAX], au[WORDS_MAX];
 
 	if (!c || !c->ok) {
 		fputs("no run finished", out);
 		return;
 	}
-	fprintf(out,
-		"%s reaches %s images/s at %s accelerator utilization; nothing was compared with it",
-		s->spoken, words_count(c->figure[METRIC_RATE].median, rate),
-		words_metric(METRIC_AU, c->figure[METRIC_AU].median, au));
+	say_alone(out, s, c);
+	fputs("; nothing was compared with it", out);
 }
 
 static void say_figures(FILE *out, const struct model *m)
@@ -214,19 +252,36 @@ static bool has_source(const struct model *m, const char *source)
 	return false;
 }
 
-static void say_replaced_and_missing(FILE *out, const struct model *m)
+static void say_replaced(FILE *out, const struct model *m)
 {
-	AUTO(free) char *asked = strdup(knob_of_any(m, "bench.sources"));
-	char *save = NULL;
-
 	for (size_t i = 0; i < m->n_series; i++)
 		if (m->series[i].stands_in_for)
 			fprintf(out, " %s stands in for %s, which could not run here.",
 				m->series[i].label, m->series[i].stands_in_for);
+}
+
+static void say_missing(FILE *out, const struct model *m)
+{
+	AUTO(free) char *asked = strdup(knob_of_any(m, "bench.sources", false));
+	char *save = NULL;
+
 	for (char *s = asked ? strtok_r(asked, ", ", &save) : NULL; s;
 		s = strtok_r(NULL, ", ", &save))
 		if (!has_source(m, s))
 			fprintf(out, " %s was asked for and has no record.", s);
+}
+
+static void say_failed(FILE *out, const struct model *m)
+{
+	size_t n = 0, all = json_array_size(m->records), i;
+	json_t *record;
+
+	json_array_foreach(m->records, i, record)
+	{
+		n += !record_ok(record);
+	}
+	if (n)
+		fprintf(out, " %zu of %zu runs failed.", n, all);
 }
 
 static void say_doubts(FILE *out, const struct model *m)
@@ -254,11 +309,27 @@ char *words_verdict(const struct model *m)
 		return NULL;
 	if (m->n_series) {
 		say_figures(out, m);
-		say_replaced_and_missing(out, m);
-		say_doubts(out, m);
+		say_replaced(out, m);
 	} else {
 		fputs("No record could be read, so there is nothing to say.", out);
 	}
 	fclose(out);
+	return text ? text_plain(text) : NULL;
+}
+
+char *words_care(const struct model *m)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	say_failed(out, m);
+	say_missing(out, m);
+	say_doubts(out, m);
+	fclose(out);
+	if (text && *text)
+		memmove(text, text + 1, strlen(text)); /* each sentence brings its blank */
 	return text ? text_plain(text) : NULL;
 }

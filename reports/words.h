@@ -18,12 +18,16 @@ char *words_metric(enum metric metric, double value, char buf[WORDS_MAX]);
 /* "7,501 to 7,544" over the repeats; empty with fewer than two. */
 char *words_spread(enum metric metric, const struct figure *f, char buf[WORDS_MAX]);
 
-/* The verdict: one sentence with the figures at the largest number of GPUs, and, where there is
- * reason, sentences on what was replaced, not measured, and doubtful. free() it. */
+/* The verdict: one sentence with the figures at the largest number of GPUs, and a second one if a
+ * source was replaced. free() it. */
 char *words_verdict(const struct model *m);
 
-/* "emulated at 498 MB/s and 10 ms", or what else stood behind the sources; empty if the records
- * do not tell. */
+/* What else one must know to read the verdict: what failed, is missing, or is doubtful at that
+ * number of GPUs; "" if nothing. free() it. */
+char *words_care(const struct model *m);
+
+/* "emulated at 498 MB/s and 10 ms", or what else stood behind the sources; empty if no run had an
+ * origin. */
 char *words_remote(const struct model *m, char *buf, size_t size);
 
 #endif

@@ -19,6 +19,9 @@ set tmargin 2.6
 # The value of column c in the rows of series i; other rows are left out without breaking a line.
 of(i, c) = column(1) == i ? column(c) : NaN
 
+# At most so many characters.
+fit(text, most) = strlen(text) > most ? text[1:most - 3].'...' : text
+
 # 7532 as "7,532"; printf's own way depends on the locale.
 below_1000(x) = sprintf(x < 10 ? '%.3g' : '%.0f', x)
 below_million(x) = x < 999.5 ? below_1000(x) : sprintf('%d,%03d', int(x + 0.5) / 1000, int(x + 0.5) % 1000)
