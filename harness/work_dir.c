@@ -111,9 +111,10 @@ static void sweep_one(const char *root, const char *name, bool only_look, struct
 {
 	AUTO(free) char *path = NULL;
 	AUTO(close) int lock = -1;
-	int pid, end = 0;
+	int pid, from = 0, end = 0;
 
-	if (sscanf(name, "%d-%*6[0-9A-Za-z]%n", &pid, &end) != 1 || !end || name[end])
+	if (sscanf(name, "%d-%n%*[0-9A-Za-z]%n", &pid, &from, &end) != 1 || end != from + 6 ||
+		name[end])
 		return;
 	if (asprintf(&path, "%s/%s", root, name) < 0) {
 		path = NULL;
