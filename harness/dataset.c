@@ -16,7 +16,6 @@
 #include "common/cleanup.h"
 #include "harness/tfrecord.h"
 
-#define MAGIC "feedrate-manifest/1"
 #define MEAN_SAMPLE 114660 /* bytes: ImageNet's mean, by DLIO's ResNet-50 configuration */
 
 struct parser {
@@ -105,8 +104,8 @@ static int parse_header(struct parser *p, char *line)
 	bool format = false;
 
 	word = strsep(&rest, " ");
-	if (strcmp(word, MAGIC) != 0)
-		return bad(p, "not a manifest of this version (\"" MAGIC "\" expected)");
+	if (strcmp(word, DATASET_MAGIC) != 0)
+		return bad(p, "not a manifest of this version (\"" DATASET_MAGIC "\" expected)");
 	while ((word = strsep(&rest, " "))) {
 		char *value = strchr(word, '=');
 
@@ -271,6 +270,8 @@ void dataset_done(struct dataset *d)
 
 uint32_t dataset_mean_bytes(const struct dataset *d)
 {
+	if (d && d->mean_bytes)
+		return d->mean_bytes;
 	if (d && d->n_samples && d->bytes / d->n_samples)
 		return (uint32_t)(d->bytes / d->n_samples);
 	return MEAN_SAMPLE;

@@ -33,8 +33,18 @@ struct dataset {
 	struct data_sample *samples;
 	uint32_t n_samples; /* 0 for foreign TFRecord */
 	uint64_t bytes;
-	double scan_s; /* time that listing took */
+	uint32_t mean_bytes; /* of a sample, if somebody has measured it; else 0 */
+	struct {
+		double seconds;
+		bool partial;        /* ended before the end of the tree */
+		uint32_t folders;    /* read */
+		uint32_t unreadable; /* folders that we may not read */
+		uint32_t left_out;   /* files of the other format */
+		uint64_t dev, ino;   /* of the folder itself */
+	} scan;                      /* how dataset_scan() came by it; else zeros */
 };
+
+#define DATASET_MAGIC "feedrate-manifest/1" /* how a manifest starts */
 
 /* Reads DIR/manifest.txt; keeps the first max_samples samples (0: all). */
 int dataset_load(const char *dir, uint32_t max_samples, struct dataset *ret, struct err *err);
@@ -46,16 +56,29 @@ int dataset_parse(
 /* A path that stays inside its folder: relative, no empty part, no "." or "..". */
 bool dataset_path_ok(const char *path);
 
-/* Lists at most max_files files of an existing tree: *.tfrecord* and train-*-of-* shards, or JPEGs
- * in class folders; decides the format by what it finds. Never writes there. Gives up after
- * timeout_ns with -ETIMEDOUT, even if the filesystem does not answer at all. Sizes: shards are
- * stat'ed; of pictures only 64 are, and `bytes` is an estimate by them. *stop (may be NULL) ends it
- * with -EINTR. */
-int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, const volatile bool *stop,
-	struct dataset *ret, struct err *err);
+#define SCAN_ANY_FORMAT (-1)
+
+/* What a listing may cost. */
+struct scan_limits {
+	uint32_t max_files;
+	uint32_t max_samples;      /* of a manifest; 0: all */
+	int64_t timeout_ns;        /* -ETIMEDOUT then, even if the filesystem never answers */
+	int64_t enough_ns;         /* what was found by then will do; 0: the whole tree */
+	int format;                /* enum data_format, or SCAN_ANY_FORMAT: the one with more */
+	const volatile bool *stop; /* set by a signal handler: -EINTR; may be NULL */
+};
+
+/* The data of an existing tree, which is never written to. By its manifest.txt if synth-data has
+ * left one; else by listing it: TFRecord shards (.tfrecord, train-*-of-*), or pictures in class
+ * folders, at any depth up to 8. Folders that may not be read are counted and left out; links are
+ * followed, but not back to where they came from. Of at most 64 files the size is asked; `bytes` is
+ * an estimate by them. */
+int dataset_scan(
+	const char *dir, const struct scan_limits *l, struct dataset *ret, struct err *err);
 void dataset_done(struct dataset *d);
 
-/* Mean bytes a sample; ImageNet's 114,660 where d (may be NULL) does not know. */
+/* Mean bytes a sample; ImageNet's 114,660 where d (may be NULL) does not know. Of a listed tree it is
+ * estimated. */
 uint32_t dataset_mean_bytes(const struct dataset *d);
 
 #endif

@@ -275,25 +275,17 @@ const char *prepare_folder(const struct prepared *p, const struct cell *c)
 	return !strcmp(c->source->name, "remote") ? cfg->remote.path : NULL;
 }
 
-/* The user's data. The listing has a deadline and so comes first; a manifest of synth-data, if one
- * lies there, then says more. */
+/* The user's data. */
 static int open_foreign(const char *dir, const struct cell *c, const volatile bool *stop,
 	struct dataset *ret, struct err *err)
 {
-	AUTO(free) char *manifest = NULL;
-	int r = dataset_scan(
-		dir, SCAN_FILES_MAX, c->variant->cfg->external.timeout, stop, ret, err);
+	const struct scan_limits limits = {.max_files = SCAN_FILES_MAX,
+		.max_samples = (uint32_t)cell_samples(c),
+		.timeout_ns = c->variant->cfg->external.timeout,
+		.format = SCAN_ANY_FORMAT,
+		.stop = stop};
 
-	if (r)
-		return r;
-	if (asprintf(&manifest, "%s/manifest.txt", dir) < 0) {
-		manifest = NULL;
-		return -ENOMEM;
-	}
-	if (access(manifest, R_OK))
-		return 0;
-	dataset_done(ret);
-	return dataset_load(dir, (uint32_t)cell_samples(c), ret, err);
+	return dataset_scan(dir, &limits, ret, err);
 }
 
 /* remote.origin is listed as anybody would: through a mount. */

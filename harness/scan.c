@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists an existing tree: see dataset_scan() in dataset.h.
  *
- * Walks at most three levels, breadth first, by d_type where the filesystem gives it, so that a
- * class folder costs its readdirs and no stat a file (as ImageFolder lists it). The walk runs under
- * a deadline (deadline.h), so a mount that has died does not hang the caller. */
+ * Walks breadth first, by d_type where the filesystem gives it, so that a class folder costs its
+ * readdirs and no stat a file (as ImageFolder lists it). Both formats are collected and the one with
+ * more samples is kept. The walk runs under a deadline (deadline.h), so a mount that has died does
+ * not hang the caller. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,72 +18,110 @@
 #include "harness/dataset.h"
 #include "harness/deadline.h"
 
-#define DEPTH_MAX 3
-#define STAT_PICTURES 64 /* their mean size stands for all */
+#define DEPTH_MAX 8        /* levels of folders; ImageNet as it is unpacked has 6 */
+#define STAT_MOST 64       /* files whose mean size stands for all */
+#define SHARD_SAMPLES 1000 /* of a shard, about, when formats are compared: ImageNet's have 1,251 */
+
+struct file_list {
+	struct data_file *files;
+	uint32_t n, cap;
+};
 
 struct scan {
 	struct deadline_call call; /* first */
 	char *root;
-	uint32_t max_files;
-	int64_t deadline_ns;
-	struct dataset d; /* files of the format found first; the other kind is left out */
-	bool decided;
-	uint32_t cap;
+	struct scan_limits limits;
+	int64_t deadline_ns, enough_ns;
+	struct file_list found[2]; /* by enum data_format */
+	struct dataset d;
+	struct err err; /* set when a manifest is wrong, or a folder fails */
 };
 
-static bool has_suffix(const char *name, const char *suffix)
+static bool has_suffix(const char *name, size_t n, const char *suffix)
 {
-	size_t n = strlen(name), m = strlen(suffix);
+	size_t m = strlen(suffix);
 
-	return n > m && !strcasecmp(name + n - m, suffix);
+	return n > m && !strncasecmp(name + n - m, suffix, m);
 }
 
+/* Where the digits that end name[0..n) begin. */
+static size_t before_digits(const char *name, size_t n)
+{
+	while (n && isdigit((unsigned char)name[n - 1]))
+		n--;
+	return n;
+}
+
+/* Length of name without "-00000-of-01024" at its end; n if it has none. */
+static size_t without_shard_number(const char *name, size_t n)
+{
+	size_t of = before_digits(name, n), dash;
+
+	if (of == n || of < 4 || strncmp(name + of - 4, "-of-", 4))
+		return n;
+	dash = before_digits(name, of - 4);
+	return dash < of - 4 && dash > 1 && name[dash - 1] == '-' ? dash - 1 : n;
+}
+
+/* x.tfrecord, x.tfrecords, x.tfrec; those with TensorFlow's shard numbers; and numbered ones without
+ * any suffix, such as train-00000-of-01024. */
 static bool is_shard(const char *name)
 {
-	if (strstr(name, ".tfrecord"))
-		return !has_suffix(name, ".idx") && !has_suffix(name, ".gz");
-	return !strncmp(name, "train-", 6) && strstr(name, "-of-");
+	size_t all = strlen(name), n = without_shard_number(name, all);
+
+	if (n < all && !memchr(name, '.', n))
+		return true;
+	return has_suffix(name, n, ".tfrecord") || has_suffix(name, n, ".tfrecords") ||
+	       has_suffix(name, n, ".tfrec");
 }
 
+/* What torchvision's ImageFolder takes for a picture. */
 static bool is_picture(const char *name)
 {
-	return has_suffix(name, ".jpeg") || has_suffix(name, ".jpg");
+	static const char *const suffixes[] = {
+		".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
+		if (has_suffix(name, n, suffixes[i]))
+			return true;
+	return false;
 }
 
-static unsigned char type_of(int dir, const struct dirent *e)
+/* Room for one more element; arrays grow by half. */
+static int grow(void *arrayp, uint32_t n, uint32_t *cap, size_t size)
 {
-	struct stat st;
+	uint32_t want = *cap + *cap / 2 + 256;
+	void *more;
 
-	if (e->d_type != DT_UNKNOWN && e->d_type != DT_LNK)
-		return e->d_type;
-	if (fstatat(dir, e->d_name, &st, 0) < 0)
-		return DT_UNKNOWN;
-	return S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : DT_UNKNOWN;
+	if (n < *cap)
+		return 0;
+	more = reallocarray(*(void **)arrayp, want, size);
+	if (!more)
+		return -ENOMEM;
+	*(void **)arrayp = more;
+	*cap = want;
+	return 0;
+}
+
+static char *join(const char *dir, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s%s%s", dir, *dir ? "/" : "", name) < 0 ? NULL : path;
 }
 
 static int add_file(struct scan *s, const char *dir, const char *name, enum data_format format)
 {
-	struct dataset *d = &s->d;
+	struct file_list *l = &s->found[format];
 	char *path;
 
-	if (!s->decided) {
-		d->format = format;
-		s->decided = true;
-	}
-	if (d->format != format)
-		return 0;
-	if (d->n_files == s->cap) {
-		uint32_t cap = s->cap * 2 + 256;
-		void *more = reallocarray(d->files, cap, sizeof(*d->files));
-
-		if (!more)
-			return -ENOMEM;
-		d->files = more;
-		s->cap = cap;
-	}
-	if (asprintf(&path, "%s%s%s", dir, *dir ? "/" : "", name) < 0)
+	if (grow(&l->files, l->n, &l->cap, sizeof(*l->files)) < 0)
 		return -ENOMEM;
-	d->files[d->n_files++] = (struct data_file){.path = path};
+	path = join(dir, name);
+	if (!path)
+		return -ENOMEM;
+	l->files[l->n++] = (struct data_file){.path = path};
 	return 0;
 }
 
@@ -93,62 +133,10 @@ struct folders {
 
 static int add_folder(struct folders *f, const char *dir, const char *name)
 {
-	if (f->n == f->cap) {
-		uint32_t cap = f->cap * 2 + 64;
-		void *more = reallocarray(f->path, cap, sizeof(*f->path));
-
-		if (!more)
-			return -ENOMEM;
-		f->path = more;
-		f->cap = cap;
-	}
-	if (asprintf(&f->path[f->n], "%s%s%s", dir, *dir ? "/" : "", name) < 0)
+	if (grow(&f->path, f->n, &f->cap, sizeof(*f->path)) < 0)
 		return -ENOMEM;
-	f->n++;
-	return 0;
-}
-
-static int look_at(
-	struct scan *s, int fd, const char *dir, const struct dirent *e, struct folders *next)
-{
-	enum data_format format = is_picture(e->d_name) ? FORMAT_IMAGEFOLDER : FORMAT_TFRECORD;
-	unsigned char type;
-
-	if (e->d_name[0] == '.')
-		return 0;
-	type = type_of(fd, e);
-	if (type == DT_DIR)
-		return add_folder(next, dir, e->d_name);
-	/* ImageFolder reads pictures in class folders only. */
-	if (type != DT_REG || (format == FORMAT_IMAGEFOLDER ? !*dir : !is_shard(e->d_name)))
-		return 0;
-	return add_file(s, dir, e->d_name, format);
-}
-
-static int walk_folder(struct scan *s, int root, const char *dir, struct folders *next)
-{
-	int fd = openat(root, *dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO(closedir) DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	int r = 0;
-
-	if (!stream)
-		return -errno;
-	while (!r && s->d.n_files < s->max_files && (e = readdir(stream))) {
-		if (clock_now_ns() > s->deadline_ns)
-			return -ETIMEDOUT;
-		r = look_at(s, fd, dir, e, next);
-	}
-	return r;
-}
-
-static int walk_level(struct scan *s, int root, struct folders *now, struct folders *next)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; !r && i < now->n && s->d.n_files < s->max_files; i++)
-		r = walk_folder(s, root, now->path[i], next);
-	return r;
+	f->path[f->n] = join(dir, name);
+	return f->path[f->n] ? f->n++, 0 : -ENOMEM;
 }
 
 static void folders_done(struct folders *f)
@@ -157,6 +145,126 @@ static void folders_done(struct folders *f)
 		free(f->path[i]);
 	free(f->path);
 	*f = (struct folders){.path = NULL};
+}
+
+static bool same_folder(int at, const char *path, const struct stat *st)
+{
+	struct stat other;
+
+	return !fstatat(at, path, &other, 0) && other.st_dev == st->st_dev &&
+	       other.st_ino == st->st_ino;
+}
+
+/* Whether a link in dir leads back to dir or to a folder above it, and so round for ever. */
+static bool leads_back(int root, const char *dir, const struct stat *st)
+{
+	AUTO(free) char *path = strdup(dir);
+	char *slash = path;
+
+	if (!path || same_folder(root, ".", st) || (*path && same_folder(root, path, st)))
+		return true;
+	while ((slash = strrchr(path, '/'))) {
+		*slash = '\0';
+		if (same_folder(root, path, st))
+			return true;
+	}
+	return false;
+}
+
+/* One folder while it is read. */
+struct walk {
+	struct scan *s;
+	int root, fd;
+	const char *dir; /* relative to root */
+	struct folders *next;
+};
+
+static int look_at(struct walk *w, const struct dirent *e)
+{
+	enum data_format format = is_picture(e->d_name) ? FORMAT_IMAGEFOLDER : FORMAT_TFRECORD;
+	bool is_dir = e->d_type == DT_DIR, is_file = e->d_type == DT_REG;
+	struct stat st;
+
+	if (e->d_name[0] == '.')
+		return 0;
+	if (e->d_type == DT_UNKNOWN || e->d_type == DT_LNK) {
+		if (fstatat(w->fd, e->d_name, &st, 0) < 0)
+			return 0; /* gone, or a link to nowhere */
+		is_dir = S_ISDIR(st.st_mode) && !leads_back(w->root, w->dir, &st);
+		is_file = S_ISREG(st.st_mode);
+	}
+	if (is_dir)
+		return add_folder(w->next, w->dir, e->d_name);
+	/* ImageFolder reads pictures in class folders only. */
+	if (!is_file || (format == FORMAT_IMAGEFOLDER ? !*w->dir : !is_shard(e->d_name)))
+		return 0;
+	return add_file(w->s, w->dir, e->d_name, format);
+}
+
+static uint32_t n_found(const struct scan *s)
+{
+	return s->found[0].n + s->found[1].n;
+}
+
+/* Whether what was found will do. -ETIMEDOUT: time is up. */
+static int is_enough(struct scan *s)
+{
+	int64_t now = clock_now_ns();
+
+	if (now > s->deadline_ns || deadline_passed(&s->call))
+		return -ETIMEDOUT;
+	if (n_found(s) >= s->limits.max_files || (n_found(s) && now > s->enough_ns))
+		s->d.scan.partial = true;
+	return s->d.scan.partial;
+}
+
+static int fail_at(struct scan *s, const char *path, int code)
+{
+	return err_set(&s->err, code, "%s%s%s: %s; give a folder that can be read", s->root,
+		*path ? "/" : "", path, strerror(code));
+}
+
+/* A folder that is not ours to read, or has gone, is left out; the root is not. */
+static int cannot_open(struct scan *s, const char *dir, int code)
+{
+	if (!*dir || (code != EACCES && code != EPERM && code != ENOENT && code != ENOTDIR))
+		return fail_at(s, dir, code);
+	s->d.scan.unreadable += code == EACCES || code == EPERM;
+	return 0;
+}
+
+static int walk_folder(struct scan *s, int root, const char *dir, struct folders *next)
+{
+	int fd = openat(root, *dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(closedir) DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	struct walk w = {s, root, fd, dir, next};
+	struct dirent *e;
+	int r;
+
+	if (!stream)
+		return cannot_open(s, dir, errno);
+	s->d.scan.folders++;
+	while (!(r = is_enough(s))) {
+		errno = 0;
+		e = readdir(stream);
+		if (!e && errno)
+			return fail_at(s, dir, errno);
+		if (!e)
+			break;
+		r = look_at(&w, e);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : 0;
+}
+
+static int walk_level(struct scan *s, int root, const struct folders *now, struct folders *next)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < now->n && !s->d.scan.partial; i++)
+		r = walk_folder(s, root, now->path[i], next);
+	return r;
 }
 
 static int walk(struct scan *s, int root)
@@ -175,26 +283,45 @@ static int walk(struct scan *s, int root)
 	return r;
 }
 
+/* Hands over the files of the format asked for, or of the one that has more samples. */
+static void decide(struct scan *s)
+{
+	uint32_t shards = s->found[FORMAT_TFRECORD].n, pictures = s->found[FORMAT_IMAGEFOLDER].n;
+	enum data_format format = s->limits.format == SCAN_ANY_FORMAT
+					  ? (uint64_t)shards * SHARD_SAMPLES >= pictures && shards
+						    ? FORMAT_TFRECORD
+						    : FORMAT_IMAGEFOLDER
+					  : (enum data_format)s->limits.format;
+	struct file_list *l = &s->found[format];
+
+	s->d.format = format;
+	s->d.files = l->files;
+	s->d.n_files = l->n;
+	s->d.scan.left_out = shards + pictures - l->n;
+	*l = (struct file_list){.files = NULL};
+}
+
+/* From a sample of the files. One that has gone since is none of them. */
 static int find_sizes(struct scan *s, int root)
 {
 	struct dataset *d = &s->d;
-	bool pictures = d->format == FORMAT_IMAGEFOLDER;
-	uint32_t n = pictures && d->n_files > STAT_PICTURES ? STAT_PICTURES : d->n_files;
+	uint32_t n = d->n_files < STAT_MOST ? d->n_files : STAT_MOST, seen = 0;
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct data_file *f = &d->files[(uint64_t)i * d->n_files / n];
 		struct stat st;
 
-		if (clock_now_ns() > s->deadline_ns)
+		if (clock_now_ns() > s->deadline_ns || deadline_passed(&s->call))
 			return -ETIMEDOUT;
 		if (fstatat(root, f->path, &st, 0) < 0)
-			return -errno;
-		if (!pictures)
+			continue;
+		if (d->format == FORMAT_TFRECORD)
 			f->size = (uint64_t)st.st_size;
 		sum += (uint64_t)st.st_size;
+		seen++;
 	}
-	d->bytes = n ? (uint64_t)((double)sum * d->n_files / n) : 0;
+	d->bytes = seen ? (uint64_t)((double)sum * d->n_files / seen) : 0;
 	return 0;
 }
 
@@ -215,19 +342,67 @@ static int make_samples(struct dataset *d)
 	return 0;
 }
 
+/* A manifest of synth-data says more than a listing. 0: there is none. */
+static int use_manifest(struct scan *s, int root)
+{
+	int fd = openat(root, "manifest.txt", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	AUTO(fclose) FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
+	AUTO(free) char *name = join(s->root, "manifest.txt");
+	char magic[sizeof(DATASET_MAGIC)] = "";
+	struct dataset d;
+	int r;
+
+	if (!name)
+		return -ENOMEM;
+	/* Others call their files so, too. */
+	if (!in || !fgets(magic, sizeof(magic), in) || strcmp(magic, DATASET_MAGIC) ||
+		fseek(in, 0, SEEK_SET))
+		return 0;
+	r = dataset_parse(in, name, s->limits.max_samples, &d, &s->err);
+	if (r < 0)
+		return r;
+	d.scan = s->d.scan;
+	s->d = d;
+	return 1;
+}
+
+static int list_tree(struct scan *s, int root)
+{
+	int r = walk(s, root);
+
+	if (r)
+		return r;
+	decide(s);
+	if (!s->d.n_files)
+		return -ENODATA;
+	r = find_sizes(s, root);
+	return r ? r : make_samples(&s->d);
+}
+
 static int scan_all(struct deadline_call *call)
 {
 	struct scan *s = (struct scan *)call;
-	AUTO(close) int root = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int64_t begin = clock_now_ns();
-	int r = root < 0 ? -errno : walk(s, root);
+	AUTO(close) int root = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+	int r;
 
-	s->d.scan_s = (double)(clock_now_ns() - begin) / NSEC_PER_SEC;
-	if (!r && !s->d.n_files)
-		r = -ENODATA;
+	if (root < 0 || fstat(root, &st) < 0)
+		return fail_at(s, "", errno);
+	s->d.scan.dev = st.st_dev;
+	s->d.scan.ino = st.st_ino;
+	r = use_manifest(s, root);
 	if (!r)
-		r = find_sizes(s, root);
-	return r ? r : make_samples(&s->d);
+		r = list_tree(s, root);
+	s->d.scan.seconds = (double)(clock_now_ns() - begin) / NSEC_PER_SEC;
+	return r < 0 ? r : 0;
+}
+
+static void file_list_done(struct file_list *l)
+{
+	for (uint32_t i = 0; i < l->n; i++)
+		free(l->files[i].path);
+	free(l->files);
 }
 
 static void scan_free(struct deadline_call *call)
@@ -237,6 +412,8 @@ static void scan_free(struct deadline_call *call)
 	if (!s)
 		return;
 	dataset_done(&s->d);
+	file_list_done(&s->found[0]);
+	file_list_done(&s->found[1]);
 	deadline_destroy(call);
 	free(s->root);
 	free(s);
@@ -244,9 +421,10 @@ static void scan_free(struct deadline_call *call)
 
 AUTO_FREE(scan, struct deadline_call, scan_free);
 
-static struct deadline_call *scan_new(const char *dir, uint32_t max_files, int64_t timeout_ns)
+static struct deadline_call *scan_new(const char *dir, const struct scan_limits *l)
 {
 	struct scan *s = calloc(1, sizeof(*s));
+	int64_t now = clock_now_ns();
 
 	if (!s)
 		return NULL;
@@ -255,33 +433,42 @@ static struct deadline_call *scan_new(const char *dir, uint32_t max_files, int64
 		free(s);
 		return NULL;
 	}
-	s->max_files = max_files;
-	s->deadline_ns = clock_now_ns() + timeout_ns;
+	s->limits = *l;
+	s->deadline_ns = now + l->timeout_ns;
+	s->enough_ns = l->enough_ns ? now + l->enough_ns : INT64_MAX;
 	deadline_init(&s->call, scan_all, scan_free);
 	return &s->call;
 }
 
-int dataset_scan(const char *dir, uint32_t max_files, int64_t timeout_ns, const volatile bool *stop,
-	struct dataset *ret, struct err *err)
+static int explain(const char *dir, const struct scan_limits *l, int code, struct err *err)
 {
-	AUTO(scan) struct deadline_call *call = scan_new(dir, max_files, timeout_ns);
-	/* The scan looks at the clock itself; a moment more for it to say so. */
-	int r = call ? deadline_run(&call, timeout_ns + NSEC_PER_SEC / 5, stop) : -ENOMEM;
-
-	if (r == -ENODATA)
+	if (code == ENODATA)
 		return err_set(err, ENODATA,
-			"%s: neither TFRecord shards (*.tfrecord*, train-*-of-*) nor JPEGs in class "
-			"folders; give the folder that holds them",
+			"%s: neither TFRecord shards (*.tfrecord*, train-*-of-*) nor pictures in "
+			"class folders; give the folder that holds them",
 			dir);
-	if (r == -ETIMEDOUT)
+	if (code == ETIMEDOUT)
 		return err_set(err, ETIMEDOUT,
-			"%s: listing took more than %.0f s; give a smaller "
-			"folder, or raise external.timeout",
-			dir, (double)timeout_ns / NSEC_PER_SEC);
+			"%s: no answer, or no end of its listing, within %.0f s; look whether the "
+			"storage hangs, give a smaller folder, or raise external.timeout",
+			dir, (double)l->timeout_ns / NSEC_PER_SEC);
+	if (code == EINTR)
+		return err_set(err, EINTR, "interrupted");
+	return err_set(err, code, "%s: %s", dir, strerror(code));
+}
+
+int dataset_scan(const char *dir, const struct scan_limits *l, struct dataset *ret, struct err *err)
+{
+	AUTO(scan) struct deadline_call *call = scan_new(dir, l);
+	struct scan *s = (struct scan *)call;
+	/* The scan looks at the clock itself; a moment more for it to say so. */
+	int r = call ? deadline_run(&call, l->timeout_ns + NSEC_PER_SEC / 5, l->stop) : -ENOMEM;
+
+	if (r < 0 && call && s->err.msg[0])
+		return err_set(err, -r, "%s", s->err.msg);
 	if (r < 0)
-		return err_set(
-			err, -r, "%s: %s; give a folder that can be read", dir, strerror(-r));
-	*ret = ((struct scan *)call)->d;
-	((struct scan *)call)->d = (struct dataset){.files = NULL};
+		return explain(dir, l, -r, err);
+	*ret = s->d;
+	s->d = (struct dataset){.files = NULL};
 	return 0;
 }

@@ -95,41 +95,6 @@ static void test_bad_manifests_are_refused_with_their_line(void **state)
 	}
 }
 
-static void test_scan_says_what_is_missing(void **state)
-{
-	char dir[] = "/tmp/feedrate-test-XXXXXX";
-	struct err err = {{0}};
-	struct dataset d;
-
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(dataset_scan(dir, 10, NSEC_PER_SEC, NULL, &d, &err), -ENODATA);
-	assert_non_null(strstr(err.msg, "TFRecord"));
-	rmdir(dir);
-	assert_int_equal(dataset_scan(dir, 10, NSEC_PER_SEC, NULL, &d, &err), -ENOENT);
-}
-
-static void test_scan_does_not_wait_for_ever(void **state)
-{
-	char dir[] = "/tmp/feedrate-test-XXXXXX", path[64];
-	struct err err = {{0}};
-	struct dataset d;
-
-	assert_non_null(mkdtemp(dir));
-	for (int i = 0; i < 2000; i++) {
-		snprintf(path, sizeof(path), "%s/%d.tfrecord", dir, i);
-		fclose(fopen(path, "we"));
-	}
-	assert_int_equal(dataset_scan(dir, 10000, 1, NULL, &d, &err), -ETIMEDOUT);
-	assert_int_equal(dataset_scan(dir, 100, 10 * NSEC_PER_SEC, NULL, &d, &err), 0);
-	assert_int_equal(d.n_files, 100);
-	dataset_done(&d);
-	for (int i = 0; i < 2000; i++) {
-		snprintf(path, sizeof(path), "%s/%d.tfrecord", dir, i);
-		unlink(path);
-	}
-	rmdir(dir);
-}
-
 static _Atomic bool let_go, freed;
 
 static int block(struct deadline_call *c)
@@ -264,8 +229,6 @@ int main(void)
 		cmocka_unit_test(test_manifest_is_read),
 		cmocka_unit_test(test_prefix_stops_inside_a_file),
 		cmocka_unit_test(test_bad_manifests_are_refused_with_their_line),
-		cmocka_unit_test(test_scan_says_what_is_missing),
-		cmocka_unit_test(test_scan_does_not_wait_for_ever),
 		cmocka_unit_test(test_call_that_does_not_return_is_left_behind),
 		cmocka_unit_test(test_call_is_left_behind_on_interrupt),
 		cmocka_unit_test(test_epochs_differ_and_seeds_repeat),
