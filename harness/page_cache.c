@@ -93,6 +93,12 @@ static void keep_range(struct page_cache *pc, int fd, uint64_t off, uint64_t len
 	pc->held += (int64_t)len;
 }
 
+void page_cache_start(struct page_cache *pc, int fd)
+{
+	if (pc->limit == 0 && fd >= 0)
+		drop_range(fd, 0, 0);
+}
+
 void page_cache_note(struct page_cache *pc, int fd, uint64_t off, uint64_t len)
 {
 	if (pc->limit < 0 || fd < 0 || !len)

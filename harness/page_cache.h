@@ -17,6 +17,9 @@ struct page_cache;
 struct page_cache *page_cache_new(int64_t limit_bytes);
 void page_cache_free(struct page_cache *pc);
 
+/* A file has just been opened: with `none`, what others have left of it is dropped. */
+void page_cache_start(struct page_cache *pc, int fd);
+
 /* fd has brought [off, off+len) of a file into the cache. Any thread. The descriptor is duplicated
  * where its pages may outlive it. */
 void page_cache_note(struct page_cache *pc, int fd, uint64_t off, uint64_t len);

@@ -152,7 +152,8 @@ struct pipeline *pipeline_new(const struct run_spec *spec, struct source *src, s
 	if (parse_cpus(cfg->bench.cpus, &p->cpus, err) < 0)
 		goto failed;
 	p->page_cache = page_cache_new(cfg->bench.page_cache);
-	if (p->page_cache && make_parts(p, lane_bytes(spec)) == 0)
+	p->opened = calloc(p->data ? p->data->n_files + 1 : 1, sizeof(*p->opened));
+	if (p->page_cache && p->opened && make_parts(p, lane_bytes(spec)) == 0)
 		return p;
 no_memory:
 	err_set(err, ENOMEM, "no memory for %d GPUs with batches of %d samples", spec->gpus,
@@ -202,6 +203,7 @@ void pipeline_free(struct pipeline *p)
 	free(p->workers);
 	order_done(&p->order);
 	page_cache_free(p->page_cache);
+	free((void *)p->opened);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }

@@ -85,6 +85,7 @@ struct pipeline {
 	bool pin;
 	cpu_set_t cpus;
 	struct page_cache *page_cache;
+	_Atomic bool *opened; /* [data->n_files] whether a reader has opened it in this run */
 
 	struct lane *lanes;
 	struct worker *workers; /* [gpus * readers] */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -18,7 +19,10 @@
 #include "harness/page_cache.h"
 
 #define NOT_MEASURED (-1.0)
-#define LOOK_AT_FILES 4096 /* at most, to count their pages after an epoch */
+#define LOOK_AT_FILES 4096         /* at most, to count their pages after an epoch */
+#define LOOK_AT_LEAST 16           /* however long it takes, within external.timeout */
+#define LOOK_NS (1 * NSEC_PER_SEC) /* and no longer for more */
+#define LOOK_STRIDE 2654435761u    /* prime: files in an order that is not that of their names */
 
 struct run {
 	const struct run_spec *spec;
@@ -176,6 +180,8 @@ struct page_count {
 	struct source *src;
 	const struct source_ops *ops;
 	const struct dataset *data;
+	uint32_t *files; /* that readers have opened */
+	uint32_t n;
 	double bytes;
 };
 
@@ -195,29 +201,43 @@ static int count_file(struct page_count *c, uint32_t file)
 	return in < 0 ? (int)in : 0;
 }
 
+/* Of a sample of the files, as large as there is time for. */
 static int count_pages(struct deadline_call *call)
 {
 	struct page_count *c = (struct page_count *)call;
-	uint32_t all = c->data->n_files, n = all < LOOK_AT_FILES ? all : LOOK_AT_FILES;
+	int64_t until = clock_now_ns() + LOOK_NS;
+	uint32_t i = 0;
 	int r = 0;
 
-	for (uint32_t i = 0; !r && i < n; i++)
-		r = count_file(c, (uint32_t)((uint64_t)i * all / n));
-	c->bytes *= n ? (double)all / n : 0;
+	while (!r && i < c->n && i < LOOK_AT_FILES && (i < LOOK_AT_LEAST || clock_now_ns() < until))
+		r = count_file(c, c->files[(uint64_t)i++ * LOOK_STRIDE % c->n]);
+	c->bytes *= i ? (double)c->n / i : 0;
 	return r;
+}
+
+static int list_opened(struct page_count *c, const struct pipeline *p)
+{
+	c->files = calloc(c->data->n_files + 1, sizeof(*c->files));
+	for (uint32_t i = 0; c->files && i < c->data->n_files; i++)
+		if (atomic_load_explicit(&p->opened[i], memory_order_relaxed))
+			c->files[c->n++] = i;
+	return c->files ? 0 : -ENOMEM;
 }
 
 static void page_count_free(struct deadline_call *call)
 {
-	if (!call)
+	struct page_count *c = (struct page_count *)call;
+
+	if (!c)
 		return;
 	deadline_destroy(call);
-	free(call);
+	free(c->files);
+	free(c);
 }
 
 AUTO_FREE(page_count, struct deadline_call, page_count_free);
 
-/* Bytes of the data in the page cache; NAN: they cannot be seen. */
+/* Bytes in the page cache of the files that were read; NAN: they cannot be seen. */
 static double look_at_page_cache(const struct run *run)
 {
 	const struct run_spec *spec = run->spec;
@@ -234,6 +254,8 @@ static double look_at_page_cache(const struct run *run)
 	c->src = run->src;
 	c->ops = spec->source;
 	c->data = spec->data;
+	if (list_opened(c, run->pipe) < 0)
+		return NAN;
 	return deadline_run(&call, spec->cfg->external.timeout, spec->stop) < 0 ? NAN : c->bytes;
 }
 

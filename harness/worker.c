@@ -181,6 +181,9 @@ int worker_open(struct worker *w, uint32_t file, struct source_file *ret)
 	if (r < 0)
 		return pipeline_fail(p, -r, "%s: cannot open: %s; check that the data set is whole",
 			file_name(p, file), strerror(-r));
+	atomic_store_explicit(&p->opened[file], true, memory_order_relaxed);
+	if (!ret->own_cache)
+		page_cache_start(p->page_cache, ret->fd);
 	return 0;
 }
 
@@ -229,8 +232,12 @@ ssize_t worker_pread(
 
 void worker_close(struct worker *w, struct source_file *f)
 {
-	if (!pipeline_stopped(w->p))
-		w->p->ops->file_close(w->p->src, f);
+	if (pipeline_stopped(w->p))
+		return;
+	/* A filesystem may hang in FLUSH as well. */
+	call_begins(w, atomic_load(&w->busy_file), atomic_load(&w->busy_off));
+	w->p->ops->file_close(w->p->src, f);
+	call_ends(w);
 }
 
 void worker_watchdog(struct pipeline *p, int64_t now_ns)

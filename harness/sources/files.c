@@ -9,9 +9,12 @@
 #include <sys/vfs.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "harness/dataset.h"
 #include "harness/deadline.h"
 #include "harness/page_cache.h"
+
+#define EVICT_SHARE 4 /* of external.timeout, for dropping pages before a run: a quarter */
 
 /* Filesystems whose data may be cached out of this process's sight, or lie elsewhere. */
 static const unsigned long remote_magic[] = {
@@ -32,16 +35,62 @@ static bool is_local(int fd)
 	return true;
 }
 
+/* Opens a folder and asks what it lies on, under a deadline. */
+struct opening {
+	struct deadline_call call; /* first */
+	char *path;
+	int fd;
+	bool local;
+};
+
+static int open_root(struct deadline_call *call)
+{
+	struct opening *o = (struct opening *)call;
+
+	o->fd = open(o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (o->fd < 0)
+		return -errno;
+	o->local = is_local(o->fd);
+	return 0;
+}
+
+static void opening_free(struct deadline_call *call)
+{
+	struct opening *o = (struct opening *)call;
+
+	if (!o)
+		return;
+	deadline_destroy(call);
+	if (o->fd >= 0)
+		close(o->fd);
+	free(o->path);
+	free(o);
+}
+
+AUTO_FREE(opening, struct deadline_call, opening_free);
+
 int files_open(struct files *fs, const char *root, const struct config *cfg, struct err *err)
 {
-	*fs = (struct files){.root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-	if (fs->root < 0)
-		return err_set(err, errno, "%s: %s; give a folder that exists and is readable",
-			root, strerror(errno));
-	fs->path = strdup(root);
-	fs->local = is_local(fs->root);
+	struct opening *o = calloc(1, sizeof(*o));
+	AUTO(opening) struct deadline_call *call = o ? &o->call : NULL;
+	int r;
+
+	*fs = (struct files){.root = -1, .path = strdup(root)};
+	if (!o || !fs->path)
+		return err_set(err, ENOMEM, "out of memory");
+	deadline_init(call, open_root, opening_free);
+	o->fd = -1;
+	o->path = strdup(root);
+	if (!o->path)
+		return err_set(err, ENOMEM, "out of memory");
+	r = deadline_run(&call, cfg->external.timeout, NULL);
+	if (r < 0)
+		return err_set(err, -r, "%s: %s; give a folder that exists and is readable", root,
+			strerror(-r));
+	fs->root = take_fd(&o->fd);
+	fs->local = o->local;
 	fs->direct = fs->local && cfg->bench.page_cache == 0;
-	return fs->path ? 0 : -ENOMEM;
+	return 0;
 }
 
 void files_close(struct files *fs)
@@ -114,15 +163,18 @@ struct eviction {
 	struct deadline_call call; /* first */
 	int root;                  /* its own */
 	const struct dataset *data;
-	int64_t left;
+	int64_t left, until_ns;
 };
 
+/* -EAGAIN: there are too many for the time. */
 static int evict_all(struct deadline_call *call)
 {
 	struct eviction *e = (struct eviction *)call;
 	int r = 0;
 
 	for (uint32_t i = 0; !deadline_passed(call) && i < e->data->n_files; i++) {
+		if (clock_now_ns() > e->until_ns)
+			return -EAGAIN;
 		int64_t left = evict(e->root, e->data->files[i].path);
 
 		if (left < 0)
@@ -158,6 +210,7 @@ static int64_t evict_in_time(int root, const struct source_spec *spec)
 	deadline_init(call, evict_all, eviction_free);
 	e->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
 	e->data = spec->data;
+	e->until_ns = clock_now_ns() + spec->cfg->external.timeout / EVICT_SHARE;
 	r = deadline_run(&call, spec->cfg->external.timeout, spec->stop);
 	return r < 0 ? r : e->left;
 }
@@ -172,7 +225,10 @@ int files_chill(struct files *fs, const struct source_spec *spec, struct err *er
 		r = drop_host_caches(err);
 	if (r < 0)
 		return r;
-	left = evict_in_time(fs->root, spec);
+	if (!fs->local && cfg->bench.page_cache == 0)
+		left = 0; /* readers drop what they read, before and after */
+	else
+		left = evict_in_time(fs->root, spec);
 	if (left == -ETIMEDOUT)
 		return err_set(err, ETIMEDOUT,
 			"%s: its files could not be dropped from the page cache within "
@@ -183,6 +239,10 @@ int files_chill(struct files *fs, const struct source_spec *spec, struct err *er
 	if (!fs->local)
 		return err_set(err, ENOTSUP,
 			"%s is not a local filesystem: what it caches itself stays warm", fs->path);
+	if (left == -EAGAIN)
+		return err_set(err, ENOTSUP,
+			"%s: so many files that dropping them from the page cache takes too long",
+			fs->path);
 	if (left < 0)
 		return err_set(err, ENOTSUP, "%s: cannot see what is cached of it: %s", fs->path,
 			strerror((int)-left));

@@ -18,6 +18,7 @@ struct files {
 	char *path;
 };
 
+/* Within external.timeout, or -ETIMEDOUT. files_close() is owed in any case. */
 int files_open(struct files *fs, const char *root, const struct config *cfg, struct err *err);
 void files_close(struct files *fs);
 
@@ -26,8 +27,9 @@ ssize_t files_pread(const struct source_file *f, void *buf, size_t len, uint64_t
 void files_file_close(struct source_file *f);
 
 /* Drops the data set's pages from the page cache and checks that they are gone. -ENOTSUP, with err
- * saying why: some stayed, they cannot be seen, or the filesystem is not local and may hold the
- * data elsewhere (its pages are dropped all the same). With bench.drop_caches, drops the whole
+ * saying why: some stayed, they cannot be seen, there are too many files for a quarter of
+ * external.timeout, or the filesystem is not local and may hold the data elsewhere (its pages are
+ * dropped all the same; with bench.page_cache=none by the readers). With bench.drop_caches, drops the whole
  * host's caches first. */
 int files_chill(struct files *fs, const struct source_spec *spec, struct err *err);
 

@@ -4,12 +4,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
+#include "harness/page_cache.h"
 #include "harness/run.h"
 #include "tests/harness_data.h"
 
@@ -176,6 +179,61 @@ static void test_page_cache_none_keeps_nothing(void **state)
 		run_result_done(&res);
 	}
 	config_free(cfg);
+}
+
+static void read_all(const struct test_data *t)
+{
+	static char buf[65536];
+
+	for (uint32_t i = 0; i < t->set.n_files; i++) {
+		char path[256];
+
+		snprintf(path, sizeof(path), "%s/%s", t->dir, t->set.files[i].path);
+		AUTO(fclose) FILE *f = fopen(path, "re");
+
+		while (f && fread(buf, 1, sizeof(buf), f) > 0)
+			;
+	}
+}
+
+/* What others have left in the page cache of files that a run does not read is not its affair. */
+static void test_page_cache_of_files_that_were_read(void **state)
+{
+	struct config *cfg = config_with("bench.page_cache", "none");
+	struct run_spec spec = test_run(&pictures, cfg, source_find("external"), 1, 10);
+	struct run_result res;
+
+	spec.steps = 2;
+	read_all(&pictures);
+	res = run_ok(&spec);
+	assert_false(res.chilled);
+	if (res.page_cache_max_seen < 0)
+		print_message("page cache cannot be seen here: not checked\n");
+	else
+		assert_int_equal(res.page_cache_max_seen, 0);
+	run_result_done(&res);
+	config_free(cfg);
+}
+
+static void test_page_cache_is_dropped_when_a_file_is_opened(void **state)
+{
+	struct page_cache *none = page_cache_new(0), *any = page_cache_new(PAGE_CACHE_ANY);
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", pictures.dir, pictures.set.files[0].path);
+	AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	read_all(&pictures);
+	page_cache_start(any, fd);
+	if (page_cache_resident(fd) <= 0) {
+		print_message("page cache cannot be seen here: not checked\n");
+	} else {
+		page_cache_start(none, fd);
+		assert_int_equal(page_cache_resident(fd), 0);
+	}
+	page_cache_free(none);
+	page_cache_free(any);
 }
 
 static void test_page_cache_window_is_respected(void **state)
@@ -419,6 +477,8 @@ int main(void)
 		cmocka_unit_test(test_wrong_length_crc_fails_the_run),
 		cmocka_unit_test(test_shortened_file_fails_the_run),
 		cmocka_unit_test(test_page_cache_none_keeps_nothing),
+		cmocka_unit_test(test_page_cache_of_files_that_were_read),
+		cmocka_unit_test(test_page_cache_is_dropped_when_a_file_is_opened),
 		cmocka_unit_test(test_page_cache_window_is_respected),
 		cmocka_unit_test(test_prefix_of_the_manifest),
 		cmocka_unit_test(test_foreign_tree_without_manifest),
