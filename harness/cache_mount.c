@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "common/file.h"
 #include "harness/deadline.h"
 #include "harness/mounts.h"
+#include "harness/page_cache.h"
 
 #define START_NS (20 * NSEC_PER_SEC)
 #define STOP_NS (10 * NSEC_PER_SEC)
@@ -37,6 +39,25 @@ int cache_tier_config(struct config *cfg, const char *tier, int64_t capacity, st
 		return err_set(err, errno, "%s: %s", tier, strerror(errno));
 	r = config_set(cfg, "disk.path", tier, "run-bench", err);
 	return r ? r : config_set(cfg, "disk.capacity", bytes, "run-bench", err);
+}
+
+int64_t cache_tier_resident(const char *tier)
+{
+	char *const paths[] = {(char *)tier, NULL};
+	FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+	int64_t bytes = tree ? 0 : -1;
+	FTSENT *e;
+
+	while (bytes >= 0 && (e = fts_read(tree))) {
+		AUTO(close)
+		int fd = e->fts_info == FTS_F ? open(e->fts_path, O_RDONLY | O_CLOEXEC) : -1;
+		int64_t in = fd >= 0 ? page_cache_resident(fd) : 0;
+
+		bytes = in < 0 ? -1 : bytes + in;
+	}
+	if (tree)
+		fts_close(tree);
+	return bytes;
 }
 
 int cache_mount_init(struct cache_mount *m, const struct config *cfg, const char *origin,
@@ -143,6 +164,27 @@ void cache_mount_stop(struct cache_mount *m)
 	child_done(&m->child);
 	if (m->mountpoint)
 		mounts_detach_below(m->mountpoint);
+}
+
+int cache_mount_try(const char *scratch, struct err *err)
+{
+	AUTO(config) struct config *cfg = config_new();
+	AUTO(free) char *origin = NULL;
+	struct cache_mount m;
+	int r;
+
+	if (!cfg || asprintf(&origin, "dir:%s/empty", scratch) < 0) {
+		origin = NULL;
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	r = file_make_dirs(origin + strlen("dir:"), 0700);
+	if (r)
+		return err_set(err, -r, "%s: %s", scratch, strerror(-r));
+	r = cache_mount_init(&m, cfg, origin, scratch, 0, err);
+	if (!r)
+		r = cache_mount_start(&m, err);
+	cache_mount_done(&m);
+	return r;
 }
 
 int cache_mount_forget(struct cache_mount *m, struct err *err)

@@ -29,6 +29,10 @@ void cache_mount_done(struct cache_mount *m); /* stops it, too */
 
 int cache_mount_start(struct cache_mount *m, struct err *err);
 
+/* Mounts an empty folder in scratch, which is one, and unmounts it: 0, or err says why cachefs cannot
+ * run here. */
+int cache_mount_try(const char *scratch, struct err *err);
+
 /* Unmounted and ended, whatever state it is in. The tier stays. */
 void cache_mount_stop(struct cache_mount *m);
 
@@ -37,6 +41,9 @@ int cache_mount_forget(struct cache_mount *m, struct err *err);
 
 /* What MOUNT/.cachefs/stats.json says, the caller's; NULL if it cannot be read within 5 s. */
 json_t *cache_mount_stats(const struct cache_mount *m);
+
+/* Bytes of a tier's own files in the page cache; negative: they cannot be seen. */
+int64_t cache_tier_resident(const char *tier);
 
 /* Sets the knobs of a tier in a config: where it lies and what it may hold. For source `stack` too.
  */

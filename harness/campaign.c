@@ -20,6 +20,7 @@
 #include "common/file.h"
 #include "common/record.h"
 #include "common/units.h"
+#include "harness/cache_mount.h"
 #include "harness/disk_probe.h"
 #include "harness/doubt.h"
 #include "harness/estimate.h"
@@ -82,12 +83,22 @@ static bool wants(const struct config *cfg, const char *source)
 	return found;
 }
 
-/* Whether `stack` must stand in for `cached`. Who asked for `cached` by name on the command line
- * gets an error instead. */
+static bool fuse_works(const char *scratch, struct err *why)
+{
+	AUTO(free) char *program = file_sibling_program("cachefs");
+
+	if (!program) {
+		err_set(why, ENOENT, "cachefs is not built; install libfuse3-dev and build again");
+		return false;
+	}
+	return !mounts_fuse_usable(scratch, why) && !cache_mount_try(scratch, why);
+}
+
+/* Whether `stack` must stand in for `cached`. Who asked for `cached` by name on the command line, or
+ * for an own origin, which needs it, gets an error instead. */
 static int check_fuse(struct campaign *c, bool *ret_missing, struct err *err)
 {
 	const struct config *cfg = c->settings->cfg;
-	AUTO(free) char *program = file_sibling_program("cachefs");
 	AUTO(free) char *scratch = NULL;
 	struct err why = {0};
 
@@ -97,13 +108,13 @@ static int check_fuse(struct campaign *c, bool *ret_missing, struct err *err)
 	scratch = work_dir_run(&c->work, 0, err);
 	if (!scratch)
 		return -EIO;
-	if (!program)
-		err_set(&why, ENOENT, "cachefs is not built; install libfuse3-dev and build again");
-	else if (!mounts_fuse_usable(scratch, &why))
+	if (fuse_works(scratch, &why))
 		return 0;
-	if (settings_from_option(cfg, "bench.sources") || cfg->remote.origin[0])
+	if (cfg->remote.origin[0])
+		return err_set(err, ENODEV, "source cached: %s", why.msg);
+	if (settings_from_option(cfg, "bench.sources"))
 		return err_set(
-			err, ENODEV, "source cached: %s, or use --sources with stack", why.msg);
+			err, ENODEV, "source cached: %s; or name stack in its place", why.msg);
 	progress_say(&c->progress,
 		"No FUSE here, so `stack` (the same layers without FUSE) stands in "
 		"for `cached`: %s",

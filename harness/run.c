@@ -259,12 +259,16 @@ static double look_at_page_cache(const struct run *run)
 	return deadline_run(&call, spec->cfg->external.timeout, spec->stop) < 0 ? NAN : c->bytes;
 }
 
-/* Sources that model a page cache say themselves what it holds. */
+/* What the page cache holds of the data, and of the files a cache keeps them in. */
 static double cached_now(const struct run *run, json_t *counters)
 {
 	const json_t *own = json_object_get(counters, "page_cache_bytes");
+	const json_t *tier = json_object_get(counters, "tier_page_cache_bytes");
+	double data = json_is_number(own) ? json_number_value(own) : look_at_page_cache(run);
 
-	return json_is_number(own) ? json_number_value(own) : look_at_page_cache(run);
+	if (!tier)
+		return data;
+	return json_is_number(tier) ? data + json_number_value(tier) : NAN;
 }
 
 static void judge_page_cache(const struct run *run, struct run_result *ret)

@@ -72,7 +72,8 @@ struct source_ops {
 
 	/* Snapshot at epoch borders: {"origin_bytes":N or null,"counters":{...},"cpu_s":{...}};
 	 * totals since open(). cpu_s: "cachefs", "remote". "page_cache_bytes":N from sources that
-	 * model a page cache. */
+	 * model a page cache or have no descriptors to look at; "tier_page_cache_bytes":N (null:
+	 * unknown) from those that keep bytes in files of their own. */
 	json_t *(*counters)(struct source *src);
 };
 

@@ -134,8 +134,12 @@ static json_t *cached_counters(struct source *src)
 	/* The server's own count needs no trust in what is measured. */
 	json_t *bytes = remote ? json_object_get(remote, "bytes")
 			       : member(daemon, "origin", "bytes");
-	json_t *ret = json_pack("{s:O?, s:{s:o*, s:o*}, s:{s:f}}", "origin_bytes", bytes,
-		"counters", "cachefs", daemon, "remote", remote, "cpu_s", "cachefs",
+	int64_t resident = cache_tier_resident(c->mount.tier);
+
+	json_object_del(daemon, "knobs"); /* the record has them */
+	json_t *ret = json_pack("{s:O?, s:o?, s:{s:o*, s:o*}, s:{s:f}}", "origin_bytes", bytes,
+		"tier_page_cache_bytes", resident < 0 ? NULL : json_integer(resident), "counters",
+		"cachefs", daemon, "remote", remote, "cpu_s", "cachefs",
 		child_cpu_s(&c->mount.child));
 
 	if (ret && own_remote(c))

@@ -259,17 +259,20 @@ static json_t *stack_counters(struct source *src)
 {
 	struct stack_source *s = stack_of(src);
 	json_t *remote = remote_server_stats(&s->remote);
+	int64_t resident = cache_tier_resident(s->tier);
 
-	return json_pack("{s:O?, s:{s:o*, s:o*}, s:{s:f}}", "origin_bytes",
-		json_object_get(remote, "bytes"), "counters", "stack", stack_stats(s->stack),
-		"remote", remote, "cpu_s", "remote", child_cpu_s(&s->remote.child));
+	return json_pack("{s:O?, s:i, s:o?, s:{s:o*, s:o*}, s:{s:f}}", "origin_bytes",
+		json_object_get(remote, "bytes"), "page_cache_bytes", 0, "tier_page_cache_bytes",
+		resident < 0 ? NULL : json_integer(resident), "counters", "stack",
+		stack_stats(s->stack), "remote", remote, "cpu_s", "remote",
+		child_cpu_s(&s->remote.child));
 }
 
 const struct source_ops source_stack = {
 	.name = "stack",
 	.summary = "the layers of cachefs in this process, without FUSE",
 	.label = "the cache without FUSE",
-	.flags = SOURCE_KEEPS,
+	.flags = SOURCE_PAGE_CACHE | SOURCE_KEEPS,
 	.open = stack_source_open,
 	.close = stack_source_close,
 	.chill = stack_chill,
