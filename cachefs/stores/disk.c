@@ -419,7 +419,7 @@ static int set_up(struct disk *d, const struct config *cfg, const char *origin, 
 
 	if (r < 0)
 		return r;
-	files_init(&d->files, d->dir);
+	files_init(&d->files, d->dir, d->drop_pages);
 	if (cache_init(&d->cache, &d->base, &disk_cache_ops, cfg, (uint64_t)capacity_of(d, cfg)) <
 		0)
 		return err_set(err, ENOMEM, "not enough memory for the disk tier's index");

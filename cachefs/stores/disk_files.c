@@ -34,11 +34,12 @@ static void file_name(const struct disk_file *f, char name[16])
 	snprintf(name, 16, "%s-%08x", f->packed ? "seg" : "obj", (unsigned)f->id);
 }
 
-void files_init(struct disk_files *fs, int dir)
+void files_init(struct disk_files *fs, int dir, bool exact)
 {
 	struct rlimit limit = {.rlim_cur = 1024};
 
 	fs->dir = dir;
+	fs->exact = exact;
 	pthread_mutex_init(&fs->lock, NULL);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	fs->open_max = limit.rlim_cur / 2 > 1 << 20 ? 1 << 20 : (int)(limit.rlim_cur / 2);
@@ -228,6 +229,8 @@ int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd)
 		files_put(fs, f);
 		return r;
 	}
+	if (fs->exact)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	pthread_mutex_lock(&fs->lock);
 	if (f->fd < 0) {
 		f->fd = fd;

@@ -34,9 +34,10 @@ struct disk_files {
 	struct disk_file *dead;                  /* to be unlinked; the cache's lock */
 	pthread_mutex_t lock;                    /* below */
 	int open, open_max;
+	bool exact; /* no readahead: what nobody asked for would stay in the page cache; constant */
 };
 
-void files_init(struct disk_files *fs, int dir);
+void files_init(struct disk_files *fs, int dir, bool exact);
 void files_done(struct disk_files *fs, struct cache *c); /* closes; nothing is unlinked */
 
 /* Locked: cache_ops.place and .unplace. */
