@@ -43,7 +43,7 @@ static int write_line(int fd, const char *line, size_t len)
 
 int record_append(const char *path, json_t *record, struct err *err)
 {
-	AUTO(free) char *text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(12));
+	AUTO(free) char *text = json_dumps(record, RECORD_FLAGS);
 	AUTO(free) char *line = NULL;
 	AUTO(close) int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	int len = text ? asprintf(&line, "%s\n", text) : -1;

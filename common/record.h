@@ -13,6 +13,7 @@
 #include "common/err.h"
 
 #define RECORD_SCHEMA "feedrate-record/1"
+#define RECORD_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(12)) /* json_dumps(): a line */
 
 int record_append(const char *path, json_t *record, struct err *err);
 

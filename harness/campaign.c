@@ -243,18 +243,16 @@ static void say_result(struct campaign *c, const json_t *record)
 static int keep_record(struct campaign *c, struct run_facts *f, struct err *err)
 {
 	json_t *record = run_record(f);
-	int r;
 
 	if (!record)
 		return err_set(err, ENOMEM, "out of memory");
 	say_result(c, record);
 	if (c->settings->json) {
-		json_dumpf(record, stdout, JSON_COMPACT);
+		json_dumpf(record, stdout, RECORD_FLAGS);
 		putchar('\n');
 		fflush(stdout);
 	}
-	r = results_append(&c->results, record, err);
-	return r;
+	return results_append(&c->results, record, err);
 }
 
 static void describe(struct campaign *c, const struct cell *cell, const char *work_dir,

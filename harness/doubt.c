@@ -160,10 +160,8 @@ static bool page_cache_served(const json_t *record, const json_t *earlier)
 
 static bool page_cache_unverified(const json_t *record, const json_t *earlier)
 {
-	const json_t *page_cache = json_object_get(record, "page_cache");
-
 	return !isnan(record_number(record, "page_cache.asked")) &&
-	       json_is_false(json_object_get(page_cache, "verified"));
+	       isnan(record_number(record, "page_cache.max_seen"));
 }
 
 static bool too_short(const json_t *record, const json_t *earlier)
