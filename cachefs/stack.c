@@ -184,6 +184,9 @@ void stack_close(struct stack *s)
 		return;
 	if (s->waiting)
 		waits_shutdown(&s->waits);
+	for (int i = s->layers; i--;)
+		if (s->layer[i]->ops->interrupt)
+			s->layer[i]->ops->interrupt(s->layer[i]);
 	pool_free(s->pool);
 	for (int i = s->layers; i--;)
 		if (s->layer[i]->ops->stop)

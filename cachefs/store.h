@@ -84,6 +84,9 @@ struct store_ops {
 	 * it, for dir without "dir:" and absolute. NULL and err filled on failure. */
 	struct store *(*open)(
 		const struct config *cfg, const char *origin, struct store *lower, struct err *err);
+	/* Makes calls that wait for somebody else, those under way and later ones, end soon with
+	 * -ESHUTDOWN. Any thread may be inside. Called for each layer before stop(). */
+	void (*interrupt)(struct store *st);
 	/* Ends work in the background (threads of the layer's own), so that extents taken from
 	 * above are put and nothing below is called any more. Called for each layer, top first,
 	 * before the first close. */

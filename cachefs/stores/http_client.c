@@ -19,7 +19,7 @@
 #include "common/units.h"
 #include "version.h"
 
-#define BUFFER_BYTES (256 << 10) /* docs/internals/origins.md: what other sizes cost */
+#define BUFFER_BYTES (128 << 10) /* docs/internals/origins.md: what other sizes cost */
 #define BACKOFF_MAX_NS (5 * NSEC_PER_SEC)
 #define REDIRECTS_MAX 3
 #define SKIP_MAX (64 << 10) /* of an error's body, to keep its connection */

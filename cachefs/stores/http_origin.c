@@ -261,10 +261,17 @@ int http_origin_fetch(struct store *st, const struct object *obj, uint64_t off, 
 
 	if (!url)
 		return -ENOMEM;
-	return report("read", obj->name, http_ask(o->client, &req, &a), &a);
+	int r = report("read", obj->name, http_ask(o->client, &req, &a), &a);
+
+	return r == -ENOENT ? -ESTALE : r; /* what was there is gone */
 }
 
 /* ---- life ---- */
+
+void http_origin_interrupt(struct store *st)
+{
+	http_client_interrupt(origin_of(st)->client);
+}
 
 void http_origin_close(struct store *st)
 {

@@ -11,6 +11,7 @@ enum http_listing { LISTING_AUTO, LISTING_S3, LISTING_AUTOINDEX }; /* as the kno
  * listed. Takes place over, also when it fails. */
 struct store *http_origin_open(const struct config *cfg, const struct store_ops *ops,
 	struct http_place *place, enum http_listing listing, struct err *err);
+void http_origin_interrupt(struct store *st);
 void http_origin_close(struct store *st);
 
 int http_origin_stat(struct store *st, const char *name, enum store_wait wait, struct object *ret);

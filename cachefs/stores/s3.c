@@ -20,6 +20,7 @@ const struct store_ops s3_ops = {
 	.summary = "Objects of an S3 bucket, unsigned.",
 	.origin = true,
 	.open = s3_open,
+	.interrupt = http_origin_interrupt,
 	.close = http_origin_close,
 	.stat = http_origin_stat,
 	.list = http_origin_list,
