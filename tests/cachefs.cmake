@@ -15,6 +15,13 @@ feedrate_test(unit/test_options cachemount)
 feedrate_test(unit/test_control cachemount)
 feedrate_fuzz(control cachemount)
 
+if(TARGET PkgConfig::CMOCKA)
+    add_library(bad_origin STATIC bad_origin.c http_server.c)
+    target_link_libraries(bad_origin PUBLIC null_origin PkgConfig::CMOCKA)
+endif()
+feedrate_test(unit/test_http bad_origin)
+feedrate_test(unit/test_http_list bad_origin)
+
 # For system tests and by hand.
 add_executable(origin_read origin_read.c)
 target_link_libraries(origin_read PRIVATE cachestore)
