@@ -19,9 +19,11 @@ static bool take_number(const char **p, uint64_t *ret)
 	const char *s = *p;
 
 	for (; *s >= '0' && *s <= '9'; s++) {
-		if (n > (INT64_MAX - 9) / 10)
+		uint64_t digit = (uint64_t)(*s - '0');
+
+		if (n > (INT64_MAX - digit) / 10)
 			return false;
-		n = n * 10 + (uint64_t)(*s - '0');
+		n = n * 10 + digit;
 	}
 	if (s == *p)
 		return false;
