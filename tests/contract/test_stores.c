@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The contract of every layer of the registry, each alone over an origin made of arithmetic, with
- * its defaults and with what it is there for; and of the origin dir over files of the same bytes.
- * Origins that need a server have tests of their own. */
+ * its defaults and with what it is there for; and of the origins over the same bytes: dir in files,
+ * http and s3 from a server. */
 #include "tests/test_stack.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+
+#include "common/log.h"
+#include "tests/null_http.h"
 
 #define FILES 20
 
@@ -20,8 +23,12 @@ struct fixture {
 	char dir[32];
 	struct config *cfg;
 	struct null_origin *origin;
+	struct http_server *server; /* over origin, for those that need one */
 	struct store *st;
 };
+
+/* What an origin is opened over. */
+enum served { FILES_OF_DIR, BUCKET, TREE };
 
 /* Replaces file number n of the folder by what the origin of arithmetic has. */
 static void write_file(const struct fixture *f, int n)
@@ -53,23 +60,41 @@ static void get_object(
 		assert_int_equal(store_stat(f->st, name, STORE_WAIT, ret), 0);
 }
 
-static void open_layer(struct fixture *f, const struct store_ops *ops)
+/* The text that the user would give for the origin. */
+static void serve_origin(struct fixture *f, enum served served, char *ret, size_t size)
 {
-	char settings[256];
+	for (int i = 0; served == FILES_OF_DIR && i < FILES; i++)
+		write_file(f, i);
+	if (served != FILES_OF_DIR)
+		f->server = null_http_new(f->origin, served == TREE);
+	if (!strcmp(f->ops->name, "s3")) {
+		struct err err = {0};
+
+		assert_int_equal(
+			config_set(f->cfg, "s3.endpoint", http_server_url(f->server), "test", &err),
+			0);
+		snprintf(ret, size, "s3://bucket");
+	} else {
+		snprintf(ret, size, "%s", f->server ? http_server_url(f->server) : f->dir);
+	}
+}
+
+static void open_layer(struct fixture *f, const struct store_ops *ops, enum served served)
+{
+	char settings[256], origin[64] = "null";
 	struct err err = {0};
 
 	*f = (struct fixture){.ops = ops, .dir = "/tmp/store-XXXXXX"};
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(settings, sizeof(settings),
 		"disk.path=%s disk.capacity=16M mem.capacity=4M cache.block_size=256K "
-		"throttle.bandwidth=1G delay.latency=1ms",
+		"throttle.bandwidth=1G delay.latency=1ms http.backoff=1ms",
 		f->dir);
 	f->cfg = test_config(settings);
 	f->origin = null_origin_new(FILES, 10, size_of);
-	for (int i = 0; ops->origin && i < FILES; i++)
-		write_file(f, i);
-	f->st = ops->origin ? ops->open(f->cfg, f->dir, NULL, &err)
-			    : ops->open(f->cfg, "null", &f->origin->base, &err);
+	if (ops->origin)
+		serve_origin(f, served, origin, sizeof(origin));
+	f->st = ops->open(f->cfg, origin, ops->origin ? NULL : &f->origin->base, &err);
 	if (!f->st)
 		fail_msg("%s: %s", ops->name, err.msg);
 }
@@ -79,6 +104,7 @@ static void close_layer(struct fixture *f)
 	if (f->st->ops->stop)
 		f->st->ops->stop(f->st);
 	f->st->ops->close(f->st);
+	http_server_free(f->server);
 	f->origin->base.ops->close(&f->origin->base);
 	config_free(f->cfg);
 	file_remove_tree(f->dir);
@@ -86,16 +112,24 @@ static void close_layer(struct fixture *f)
 
 typedef void check_fn(struct fixture *f);
 
+static void check_layer(check_fn *check, const struct store_ops *ops, enum served served)
+{
+	struct fixture f;
+
+	open_layer(&f, ops, served);
+	check(&f);
+	close_layer(&f);
+}
+
 static void for_each_layer(check_fn *check)
 {
 	for (size_t i = 0; store_registry[i]; i++) {
-		struct fixture f;
+		const char *name = store_registry[i]->name;
+		bool remote = !strcmp(name, "http") || !strcmp(name, "s3");
 
-		if (store_registry[i]->origin && strcmp(store_registry[i]->name, "dir") != 0)
-			continue;
-		open_layer(&f, store_registry[i]);
-		check(&f);
-		close_layer(&f);
+		check_layer(check, store_registry[i], remote ? BUCKET : FILES_OF_DIR);
+		if (!strcmp(name, "http"))
+			check_layer(check, store_registry[i], TREE);
 	}
 }
 
@@ -154,7 +188,7 @@ static void passes_errors(struct fixture *f)
 
 	get_object(f, 7, name, &obj, &made);
 	f->origin->down = true;
-	if (!f->ops->origin)
+	if (!f->ops->origin || f->server)
 		assert_int_equal(store_read(f->st, &obj, 0, buf, 10), -EIO);
 	f->origin->down = false;
 	assert_int_equal(store_read(f->st, &obj, 0, buf, 10), 0);
@@ -253,5 +287,8 @@ int main(void)
 		cmocka_unit_test(test_names_itself),
 	};
 
+	unsetenv("AWS_ENDPOINT_URL");
+	setenv("no_proxy", "127.0.0.1", 1);
+	log_open("test", LOG_ERROR, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
