@@ -465,7 +465,7 @@ static int prepare(struct transfer *t, struct curl_slist **ret_own)
 static int attempt(struct transfer *t)
 {
 	struct curl_slist *own = NULL;
-	int r = prepare(t, &own);
+	int r = t->c->stopping ? fail(t, ESHUTDOWN, "shutting down") : prepare(t, &own);
 
 	if (r < 0)
 		return r;
