@@ -54,12 +54,12 @@ static int parse_page(struct http_origin *o, struct listing_page *page, const ch
 	size_t len, struct http_gate *gate)
 {
 	AUTO(free) char *prefix = place_list_prefix(&o->place, page->dir);
-	bool json = text[strspn(text, " \t\r\n")] == '[';
+	bool json = !*o->place.prefix && text[strspn(text, " \t\r\n")] == '[';
 
 	if (!prefix)
 		return -ENOMEM;
 	if (o->listing == LISTING_AUTO)
-		o->listing = json ? LISTING_AUTOINDEX : LISTING_AUTO;
+		o->listing = json ? LISTING_AUTOINDEX : LISTING_AUTO; /* nginx has no prefixes */
 	if (o->listing != LISTING_AUTOINDEX)
 		return s3_list_parse(text, len, prefix, gate, &page->s3);
 	page->s3.truncated = false;
