@@ -42,3 +42,6 @@ set_target_properties(bench_stack_rate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PRO
 feedrate_script(system/mount_answers.sh)
 feedrate_script(system/mount_life.sh)
 feedrate_script(system/mount_model.sh)
+feedrate_script(system/mount_origins.sh)
+feedrate_script(system/origin_nginx.sh)
+feedrate_script(system/origin_remote.sh)

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Mounts over HTTP: by URL and as a bucket, with an origin that is not there, hangs, or comes back.
+. "$(dirname "$0")/mount_lib.sh"
+
+mkdir -p 'data/class a' data/n02
+for i in 1 2 3; do head -c $((i * 700001)) /dev/urandom >"data/class a/file $i"; done
+head -c 100 /dev/urandom >data/n02/small
+unset AWS_ENDPOINT_URL
+export no_proxy=127.0.0.1
+
+synth-remote data --listen 127.0.0.1:0 >remote.out &
+REMOTE=$!
+until_true grep -q http:// remote.out
+URL=$(grep -o 'http://[^ ]*' remote.out)
+
+# ---- each way to name it ----
+for origin in "$URL" "${URL}data" s3://data; do
+	start "$origin" -o s3.endpoint="$URL",disk.path=
+	diff -r data "$M"
+	stop
+done
+start "${URL}class a"
+diff -r 'data/class a' "$M"
+stop
+
+# ---- what is not there ----
+refused 1 'answered 404; check the path' cachefs "${URL}absent" "$M"
+refused 1 'is the server up' cachefs http://127.0.0.1:1/ "$M" -o http.retries=0
+refused 1 'no bucket' cachefs s3:// "$M"
+
+# ---- an origin that hangs: readers get an error in time, and the mount ends without it ----
+start "$URL" -o http.timeout=500ms,http.retries=0,meta.expiration=never
+ls -lR "$M" >/dev/null
+kill -STOP $REMOTE
+not timeout 20 cat "$M/n02/small" 2>said
+grep -qE 'Input/output error|timed out' said
+kill -CONT $REMOTE
+cmp data/n02/small "$M/n02/small"
+stop
+
+start "$URL"
+ls -lR "$M" >/dev/null
+kill -STOP $REMOTE
+not timeout 1 cat "$M/n02/small"
+SECONDS=0
+stop
+[ $SECONDS -lt 5 ] || fail "unmounting waited $SECONDS s for a dead origin"
+kill -CONT $REMOTE
+
+# ---- what the tiers hold is served without it ----
+mkdir tier
+start "$URL" -o disk.path="$T/tier"
+diff -r data "$M"
+kill $REMOTE
+wait $REMOTE || true
+diff -r data "$M"
+stop
