@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 /* AUTO(fn): fn is one of the words declared below (free, close, fclose, closedir) or one that a
- * module declares with AUTO_FREE(). */
-#define AUTO(word) __attribute__((cleanup(auto_##word)))
+ * module declares with AUTO_FREE(). A variable may be there for its end alone, hence "unused". */
+#define AUTO(word) __attribute__((cleanup(auto_##word), unused))
 
 /* Declares the cleanup word WORD for pointers to TYPE, released by FN, which accepts NULL. */
 #define AUTO_FREE(word, type, fn)                                                                  \
