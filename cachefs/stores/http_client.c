@@ -19,7 +19,7 @@
 #include "common/units.h"
 #include "version.h"
 
-#define BUFFER_BYTES (128 << 10) /* docs/internals/origins.md: what other sizes cost */
+#define BUFFER_BYTES (128 << 10) /* stays in a core's cache until it is handed up */
 #define BACKOFF_MAX_NS (5 * NSEC_PER_SEC)
 #define REDIRECTS_MAX 3
 #define SKIP_MAX (64 << 10) /* of an error's body, to keep its connection */
@@ -37,7 +37,7 @@ struct handle {
 struct http_client {
 	struct counter_set *counters;
 	int64_t timeout_ns, backoff_ns, retries;
-	int version; /* of the knob: auto, 1.1, 2 */
+	enum http_version version;
 	bool verify;
 	struct curl_slist *headers; /* of every request */
 	pthread_mutex_t lock;       /* below */
@@ -97,16 +97,6 @@ static void handle_free(struct handle *h)
 	free(h);
 }
 
-static void set_version(const struct http_client *c, CURL *easy, bool tls)
-{
-	static const long plain[] = {
-		CURL_HTTP_VERSION_1_1, CURL_HTTP_VERSION_1_1, CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE};
-	static const long secure[] = {
-		CURL_HTTP_VERSION_2TLS, CURL_HTTP_VERSION_1_1, CURL_HTTP_VERSION_2TLS};
-
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (tls ? secure : plain)[c->version]);
-}
-
 static struct handle *handle_new(struct http_client *c)
 {
 	struct handle *h = calloc(1, sizeof(*h));
@@ -131,6 +121,9 @@ static struct handle *handle_new(struct http_client *c)
 		(long)((c->timeout_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
 	curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYPEER, (long)c->verify);
 	curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYHOST, c->verify ? 2L : 0L);
+	curl_easy_setopt(h->easy, CURLOPT_HTTP_VERSION,
+		c->version == HTTP_VERSION_1_1 ? (long)CURL_HTTP_VERSION_1_1
+					       : (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(h->easy, CURLOPT_USERAGENT, "cachefs/" FEEDRATE_VERSION);
 	curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(h->easy, CURLOPT_PREREQFUNCTION, on_connected);
@@ -181,7 +174,7 @@ struct http_client *http_client_new(const struct config *cfg, struct counter_set
 	c->timeout_ns = cfg->http.timeout;
 	c->backoff_ns = cfg->http.backoff;
 	c->retries = cfg->http.retries;
-	c->version = cfg->http.version;
+	c->version = (enum http_version)cfg->http.version;
 	c->verify = cfg->http.verify;
 	c->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
 	pthread_mutex_init(&c->lock, NULL);
@@ -285,13 +278,16 @@ static int judge(struct transfer *t)
 	const struct http_request *req = t->req;
 	const char *text = header(t, "Content-Range");
 	struct content_range range;
-	long status = 0;
+	long status = 0, version = 0;
 	int r;
 
 	curl_easy_getinfo(t->h->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(t->h->easy, CURLINFO_HTTP_VERSION, &version);
 	t->answer->status = status;
 	if (status != 200 && status != 206)
 		return refuse_status(t, status);
+	if (t->c->version == HTTP_VERSION_2 && version != CURL_HTTP_VERSION_2_0)
+		return fail(t, EIO, "answered by HTTP/1 where http.version=2");
 	if (status == 206 && (!req->len || !text || field_content_range(text, &range) < 0))
 		return fail(t, EIO, "answered 206 with Content-Range '%.64s'", text ? text : "");
 	read_object(t, status == 206 ? &range : NULL);
@@ -446,7 +442,6 @@ static int prepare(struct transfer *t, struct curl_slist **ret_own)
 	curl_easy_setopt(easy, CURLOPT_NOBODY, (long)req->head);
 	if (!req->head)
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-	set_version(t->c, easy, tls);
 	snprintf(range, sizeof(range), "%" PRIu64 "-%" PRIu64, req->off + t->done,
 		req->off + req->len - 1);
 	curl_easy_setopt(easy, CURLOPT_RANGE, req->len ? range : NULL);

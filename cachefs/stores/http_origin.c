@@ -23,7 +23,7 @@ struct http_origin {
 	struct store base;
 	struct http_place place;
 	struct http_client *client;
-	enum http_listing listing;
+	enum list_style style;
 	_Atomic bool told_names; /* bad names were logged */
 };
 
@@ -58,9 +58,9 @@ static int parse_page(struct http_origin *o, struct listing_page *page, const ch
 
 	if (!prefix)
 		return -ENOMEM;
-	if (o->listing == LISTING_AUTO)
-		o->listing = json ? LISTING_AUTOINDEX : LISTING_AUTO; /* nginx has no prefixes */
-	if (o->listing != LISTING_AUTOINDEX)
+	if (o->style == LIST_AUTO)
+		o->style = json ? LIST_AUTOINDEX : LIST_AUTO; /* nginx has no prefixes */
+	if (o->style != LIST_AUTOINDEX)
 		return s3_list_parse(text, len, prefix, gate, &page->s3);
 	page->s3.truncated = false;
 	int r = autoindex_parse(text, len, gate, &page->s3.why);
@@ -69,12 +69,19 @@ static int parse_page(struct http_origin *o, struct listing_page *page, const ch
 	return r;
 }
 
+static int no_listing(struct http_origin *o, struct listing_page *page, const char *why)
+{
+	counter_add(o->base.counters, ORIGIN_errors, 1);
+	snprintf(page->answer.cause, sizeof(page->answer.cause), "answered no listing (%s)", why);
+	return -EIO;
+}
+
 /* Asks for the page that page->s3.token begins. */
 static int ask_page(struct http_origin *o, struct listing_page *page, struct http_gate *gate)
 {
 	AUTO(free) char *text = NULL;
 	AUTO(free)
-	char *url = o->listing == LISTING_AUTOINDEX
+	char *url = o->style == LIST_AUTOINDEX
 			    ? place_object_url(&o->place, page->dir, true)
 			    : place_list_url(&o->place, page->dir, page->s3.token, page->max);
 	size_t len;
@@ -82,16 +89,11 @@ static int ask_page(struct http_origin *o, struct listing_page *page, struct htt
 		    : -ENOMEM;
 
 	if (r == -EFBIG)
-		return -EIO;
+		return no_listing(o, page, "it is larger than 64 MiB");
 	if (r)
 		return r;
 	r = parse_page(o, page, text, len, gate);
-	if (r != -EBADMSG)
-		return r;
-	counter_add(o->base.counters, ORIGIN_errors, 1);
-	snprintf(page->answer.cause, sizeof(page->answer.cause), "answered no listing (%s)",
-		page->s3.why);
-	return -EIO;
+	return r == -EBADMSG ? no_listing(o, page, page->s3.why) : r;
 }
 
 /* All pages. A server that goes round in circles brings nothing new. */
@@ -104,12 +106,8 @@ static int ask_pages(struct http_origin *o, struct listing_page *page, struct ht
 		before = gate->passed;
 		r = ask_page(o, page, gate);
 		fruitless = gate->passed > before ? 0 : fruitless + 1;
-		if (!r && page->s3.truncated && fruitless == FRUITLESS_MAX) {
-			counter_add(o->base.counters, ORIGIN_errors, 1);
-			snprintf(page->answer.cause, sizeof(page->answer.cause),
-				"its listing goes on without anything new");
-			return -EIO;
-		}
+		if (!r && page->s3.truncated && fruitless == FRUITLESS_MAX)
+			r = no_listing(o, page, "it goes on without anything new");
 	} while (!r && page->s3.truncated);
 	return r;
 }
@@ -155,7 +153,7 @@ static int file_object(struct http_origin *o, struct http_answer *a, struct obje
 		return -EIO;
 	}
 	*ret = a->obj;
-	if (o->listing == LISTING_AUTOINDEX)
+	if (o->style == LIST_AUTOINDEX)
 		field_object(ret, NULL, a->obj.size, a->obj.mtime_ns);
 	return 0;
 }
@@ -186,7 +184,7 @@ int http_origin_stat(struct store *st, const char *name, enum store_wait wait, s
 	}
 	int r = ask_file(o, name, ret);
 
-	if (r != -ENOENT || o->listing == LISTING_AUTOINDEX)
+	if (r != -ENOENT || o->style == LIST_AUTOINDEX)
 		return r;
 	AUTO(free) struct listing_page *page = calloc(1, sizeof(*page));
 
@@ -217,7 +215,7 @@ int http_origin_list(
 	int r = ask_pages(o, page, &gate);
 
 	tell_refused(o, dir, &gate);
-	if (!r && *dir && !gate.passed && !page->s3.keys && o->listing == LISTING_S3)
+	if (!r && *dir && !gate.passed && !page->s3.keys && o->style == LIST_S3)
 		r = -ENOENT;
 	gate_done(&gate);
 	if (r == -ENOENT && *dir && !ask_file(o, dir, &obj) && !obj.is_dir)
@@ -239,7 +237,9 @@ static int check_version(void *arg, const struct http_answer *a)
 		return 0;
 	if (store_version(NULL, obj->size, obj->mtime_ns) != obj->version)
 		return -ESTALE;
-	return a->obj.mtime_ns && a->obj.mtime_ns != obj->mtime_ns ? -ESTALE : 0;
+	bool timed = a->obj.mtime_ns && obj->mtime_ns;
+
+	return timed && a->obj.mtime_ns != obj->mtime_ns ? -ESTALE : 0;
 }
 
 int http_origin_fetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len,
@@ -288,8 +288,7 @@ void http_origin_describe(struct store *st, json_t *into)
 	struct http_origin *o = origin_of(st);
 
 	json_object_set_new(into, "url", json_string(o->place.url));
-	json_object_set_new(
-		into, "listing", json_string(o->listing == LISTING_S3 ? "s3" : "autoindex"));
+	json_object_set_new(into, "listing", json_string(o->style == LIST_S3 ? "s3" : "autoindex"));
 }
 
 static const char *remedy(int r, long status)
@@ -300,6 +299,8 @@ static const char *remedy(int r, long status)
 		return "check the path";
 	if (r == -EACCES)
 		return "only what is open to everybody can be read";
+	if (status == 301)
+		return "a bucket may lie in another region: see s3.region";
 	if (status == 200)
 		return "it has to list by S3's ListObjectsV2 or nginx's autoindex_format json";
 	return "see the server's log";
@@ -328,14 +329,14 @@ static int probe(struct http_origin *o, struct err *err)
 			first = r;
 		}
 	} while (r < 0 && page->answer.status && page->answer.status < 500 &&
-		 o->listing != LISTING_AUTOINDEX && !place_shorten(&o->place));
-	if (!r && o->listing == LISTING_AUTO)
-		o->listing = LISTING_S3;
+		 o->style != LIST_AUTOINDEX && !place_shorten(&o->place));
+	if (!r && o->style == LIST_AUTO)
+		o->style = LIST_S3;
 	return r ? first : 0;
 }
 
 struct store *http_origin_open(const struct config *cfg, const struct store_ops *ops,
-	struct http_place *place, enum http_listing listing, struct err *err)
+	struct http_place *place, enum list_style style, struct err *err)
 {
 	struct http_origin *o = calloc(1, sizeof(*o));
 
@@ -346,7 +347,7 @@ struct store *http_origin_open(const struct config *cfg, const struct store_ops 
 		return NULL;
 	}
 	o->place = *place;
-	o->listing = listing;
+	o->style = style;
 	o->client = http_client_new(cfg, o->base.counters);
 	if (!o->client)
 		err_set(err, ENOMEM, "not enough memory for the origin");

@@ -5,12 +5,10 @@
 
 #include "cachefs/stores/http_place.h"
 
-enum http_listing { LISTING_AUTO, LISTING_S3, LISTING_AUTOINDEX }; /* as the knob http.listing */
-
 /* Asks for the root's listing, so that a wrong address is told at once, and settles how folders are
  * listed. Takes place over, also when it fails. */
 struct store *http_origin_open(const struct config *cfg, const struct store_ops *ops,
-	struct http_place *place, enum http_listing listing, struct err *err);
+	struct http_place *place, enum list_style style, struct err *err);
 void http_origin_interrupt(struct store *st);
 void http_origin_close(struct store *st);
 

@@ -12,7 +12,7 @@ static struct store *s3_open(
 
 	if (place_from_bucket(cfg, origin, &place, err) < 0)
 		return NULL;
-	return http_origin_open(cfg, &s3_ops, &place, LISTING_S3, err);
+	return http_origin_open(cfg, &s3_ops, &place, LIST_S3, err);
 }
 
 const struct store_ops s3_ops = {

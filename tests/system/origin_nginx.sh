@@ -13,6 +13,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 tls="listen 127.0.0.1:$PORT_TLS ssl http2; ssl_certificate $T/cert; ssl_certificate_key $T/key;"
 [ ! -e no-tls ] || tls=
 start_nginx "$tls
+	location /down/ { return 302 http://127.0.0.1:$PORT/; }
 	location / { autoindex on; autoindex_format json; }
 	location /html/ { autoindex on; }
 	location /secret/ { return 403; }"
@@ -39,16 +40,19 @@ refused 'answered 404; check the path' origin_read "$url/absent" tree
 refused 'answered no listing' origin_read --http.listing=s3 "$url" tree
 rm -r data/html data/secret
 
-# ---- TLS ----
+# ---- HTTP versions, TLS ----
+refused 'answered by HTTP/1 where http.version=2' origin_read --http.version=2 "$url" tree
 if [ ! -e no-tls ]; then
 	secure=https://127.0.0.1:$PORT_TLS
 	refused 'certificate' origin_read "$secure" tree
 	: >nginx.log
 	same data "$secure" --http.verify=no
+	same "data/a b" "$secure/a b" --http.verify=no --http.version=2
 	grep -q '^HTTP/2.0 ' nginx.log || fail "no HTTP/2 over TLS: $(head -n 3 nginx.log)"
 	: >nginx.log
 	same "data/a b" "$secure/a b" --http.verify=no --http.version=1.1
 	if grep -q '^HTTP/2' nginx.log; then fail "HTTP/2 in spite of http.version=1.1"; fi
+	refused 'not supported|disabled' origin_read --http.verify=no "$secure/down/" tree
 fi
 end_servers
 refused 'is the server up' origin_read "$url" tree

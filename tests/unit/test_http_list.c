@@ -66,6 +66,28 @@ static void test_hostile_names_are_left_out(void **state)
 	tear_down(&f);
 }
 
+static bool list_too_much(struct bad_origin *f, struct http_call *call)
+{
+	static const char spaces[1 << 16];
+
+	http_say(call, "HTTP/1.1 200 OK\nContent-Length: 99999999\n\n");
+	for (int i = 0; i < 99999999 / (1 << 16); i++)
+		http_send(call, spaces, sizeof(spaces));
+	return false;
+}
+
+static void test_a_listing_has_a_bound(void **state)
+{
+	struct bad_origin f;
+	char got[256] = "";
+
+	set_up(&f, "");
+	play(&f, list_too_much, 99);
+	assert_int_equal(store_list(f.st, "", STORE_WAIT, collect, got), -EIO);
+	assert_int_equal(f.n_seen, 1);
+	tear_down(&f);
+}
+
 /* The same page, and another token each time. */
 static bool list_for_ever(struct bad_origin *f, struct http_call *call)
 {
@@ -196,6 +218,7 @@ static void test_bad_servers(void **state)
 {
 	server_opens_not("404 Not Found", "answered 404; check the path");
 	server_opens_not("500 Error", "answered 500");
+	server_opens_not("301 Moved", "s3.region");
 	server_opens_not("403 Forbidden", "open to everybody");
 	server_opens_not("200 OK", "autoindex_format json");
 }
@@ -267,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_listing),
 		cmocka_unit_test(test_garbage_is_no_listing),
 		cmocka_unit_test(test_hostile_names_are_left_out),
+		cmocka_unit_test(test_a_listing_has_a_bound),
 		cmocka_unit_test(test_endless_listings_end),
 		cmocka_unit_test(test_listing_in_pages),
 		cmocka_unit_test(test_a_broken_listing_is_taken_anew),
