@@ -177,13 +177,16 @@ static int disk_fetch(struct store *st, const struct object *obj, uint64_t off, 
 #define RWF_DONTCACHE 0x00000080
 #endif
 
-/* Writes and leaves nothing in the page cache: there and then where the filesystem cannot do it. */
-static int write_dropping(int fd, const void *data, size_t len, off_t off)
+/* Writes and leaves nothing in the page cache: there and then where the filesystem cannot do it. pad:
+ * zeros up to a whole page; or a write behind an odd end brings the page of that end back to clear
+ * its rest, and there it stays. */
+static int write_dropping(int fd, const void *data, size_t len, off_t off, size_t pad)
 {
-	struct iovec iov = {(void *)(uintptr_t)data, len};
+	static const char zeros[SPACE_ALIGN];
+	struct iovec iov[2] = {{(void *)(uintptr_t)data, len}, {(void *)(uintptr_t)zeros, pad}};
 	int r;
 
-	if (pwritev2(fd, &iov, 1, off, RWF_DONTCACHE) == (ssize_t)len)
+	if (pwritev2(fd, iov, 2, off, RWF_DONTCACHE) == (ssize_t)(len + pad))
 		return 0;
 	r = file_pwrite_all(fd, data, len, off);
 	sync_file_range(fd, off, (off_t)len,
@@ -200,7 +203,8 @@ static int write_block(struct disk *d, struct block *b, const void *data)
 
 	if (r < 0)
 		return r;
-	r = d->drop_pages ? write_dropping(fd, data, b->len, off)
+	r = d->drop_pages ? write_dropping(fd, data, b->len, off,
+				    f->packed ? space_round(b->len) - b->len : 0)
 			  : file_pwrite_all(fd, data, b->len, off);
 	files_put(&d->files, f);
 	return r;
