@@ -232,7 +232,7 @@ static void say_result(struct campaign *c, const json_t *record)
 	double pct = record_number(part, "pct_of_synthetic");
 
 	if (error)
-		progress_end(&c->progress, "failed: %s", error);
+		progress_failed(&c->progress, error);
 	else if (isnan(pct))
 		progress_end(&c->progress, "%.0f images/s, AU %.1f%%", rate, 100 * au);
 	else

@@ -78,6 +78,18 @@ void progress_end(struct progress *p, const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
+void progress_failed(struct progress *p, const char *error)
+{
+	char name[64];
+
+	if (!p->quiet) {
+		progress_end(p, "failed: %s", error);
+		return;
+	}
+	name_of(p->cell, name, sizeof(name));
+	fprintf(stderr, "run-bench: %s: %s\n", name, error);
+}
+
 void progress_say(struct progress *p, const char *fmt, ...)
 {
 	va_list ap;

@@ -24,6 +24,9 @@ void progress_tick(const struct run_progress *now, void *arg);
 /* "cached, 8 GPUs: 7,620 images/s ..." in place of the running line. */
 void progress_end(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same of a run that failed, and with quiet too. */
+void progress_failed(struct progress *p, const char *error);
+
 /* A line of its own, unless quiet. */
 void progress_say(struct progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -3,9 +3,11 @@
 #include "harness/results.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -165,23 +167,37 @@ static void count_kept(struct results *r, const struct matrix *m)
 		r->kept += results_find(r, &m->cells[i]) != NULL;
 }
 
+static int lock_folder(struct results *r, struct err *err)
+{
+	int ret = file_make_dirs(r->dir, 0755);
+
+	if (!ret && (r->lock = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		ret = -errno;
+	if (ret)
+		return err_set(err, -ret, "%s: %s; give a folder that can be written with -o",
+			r->dir, strerror(-ret));
+	if (flock(r->lock, LOCK_EX | LOCK_NB) < 0)
+		return err_set(err, EBUSY,
+			"%s: another run-bench works there; wait for it or give another -o",
+			r->dir);
+	return 0;
+}
+
 static int fill_folder(struct results *r, const struct settings *s, const struct matrix *m,
 	const char *profile, struct err *err)
 {
 	size_t len;
 	AUTO(free) char *text = effective_profile(s, &len);
 	bool resume = false;
-	int ret;
+	int ret = lock_folder(r, err);
 
+	if (ret)
+		return ret;
 	if (!text)
 		return err_set(err, ENOMEM, "out of memory");
 	ret = check_profile(r, text, &resume, err);
 	if (ret)
 		return ret;
-	ret = file_make_dirs(r->dir, 0755);
-	if (ret)
-		return err_set(err, -ret, "%s: %s; give a folder that can be written with -o",
-			r->dir, strerror(-ret));
 	if (resume)
 		r->records = record_load(r->records_path, NULL, err);
 	if (!r->records)
@@ -231,7 +247,7 @@ int results_open(struct results *r, const struct settings *s, const struct matri
 	struct tm tm;
 	int ret;
 
-	*r = (struct results){0};
+	*r = (struct results){.lock = -1};
 	gmtime_r(&now, &tm);
 	strftime(r->stamp, sizeof(r->stamp), "%Y%m%dT%H%M%S", &tm);
 	if (!s->output) {
@@ -253,8 +269,10 @@ int results_open(struct results *r, const struct settings *s, const struct matri
 
 void results_done(struct results *r)
 {
+	if (r->dir && r->lock >= 0)
+		close(r->lock);
 	free(r->dir);
 	free(r->records_path);
 	json_decref(r->records);
-	*r = (struct results){0};
+	*r = (struct results){.lock = -1};
 }

@@ -13,6 +13,7 @@
 
 struct results {
 	char *dir, *records_path;
+	int lock;        /* on dir, so that two invocations do not mix; -1: none */
 	char stamp[32];  /* of this invocation, UTC: "20260131T120000" */
 	json_t *records; /* earlier ones and those appended since */
 	int kept;        /* earlier runs that need not be done again */

@@ -61,9 +61,9 @@ class Bench:
         return self.path(name)
 
     def start(self, *args, **more):
-        pipes = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        pipes.update(more)
-        return subprocess.Popen([PROGRAM, *args], cwd=self.dir, env=self.env, text=True, **pipes)
+        more = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                    cwd=self.dir, env=self.env) | more
+        return subprocess.Popen([PROGRAM, *args], **more)
 
     def run(self, *args, code=0, timeout=90, **more):
         p = self.start(*args, **more)

@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What run-bench does where: without FUSE `stack` stands in for `cached`; a user's own origin, both
+formats, small caches and none, the page cache."""
+import os
+import subprocess
+
+import bench_lib
+
+SMALL = ("-p", "small.ini", "--gpus=1")
+# A /dev without fuse, seen by one program only.
+NO_FUSE = """mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 &&
+mkdir /dev/shm && exec "$@" """
+
+
+def without_fuse(bench, *args):
+    command = ["unshare", "--mount", "sh", "-c", NO_FUSE, "sh", bench_lib.PROGRAM, *args]
+    return subprocess.run(command, cwd=bench.dir, env=bench.env, capture_output=True, text=True, timeout=90, check=False)
+
+
+def by_source(bench, name):
+    return {record["source"]: record for record in bench.records(name)}
+
+
+def test_without_fuse_stack_stands_in(bench):
+    if os.geteuid():
+        print("only root can hide /dev/fuse")
+        return
+    bench.write("cached.ini", "include = small.ini\n[bench]\nsources = synthetic,cached\n")
+    p = without_fuse(bench, "-p", "cached.ini", "--gpus=1", "-o", "nofuse")
+    assert p.returncode == 0, p.stdout + p.stderr
+    assert "/dev/fuse is missing" in p.stderr and "stands in" in p.stderr, p.stderr
+    records = by_source(bench, "nofuse")
+    assert set(records) == {"synthetic", "stack"} and records["stack"]["stands_in_for"] == "cached"
+    assert records["stack"]["status"] == "ok" and records["stack"]["steady"]["hit_ratio"] > 0.99
+    verdict = " ".join(p.stdout.split())
+    assert "instead of the cache" in verdict or "stands in for" in verdict, p.stdout
+    # Who names it wants it.
+    p = without_fuse(bench, "-p", "cached.ini", "--gpus=1", "--sources=synthetic,cached", "-o", "named")
+    assert p.returncode == 1 and "source cached: /dev/fuse is missing" in p.stderr, p.stderr
+    assert not os.path.exists(bench.path("named"))
+    # With FUSE back the other source is another run of the same command.
+    if bench_lib.fuse_works():
+        bench.run("-p", "cached.ini", "--gpus=1", "-o", "nofuse")
+        assert set(by_source(bench, "nofuse")) == {"synthetic", "stack", "cached"}
+    bench.nothing_left()
+
+
+def test_an_own_origin_over_http(bench):
+    if not bench_lib.fuse_works():
+        print("without FUSE: no origin of one's own")
+        return
+    data = bench.path("mine")
+    subprocess.run([os.path.join(bench_lib.BIN, "synth-data"), data, "--samples=900", "--data.shards=8"],
+                   check=True, capture_output=True, timeout=60)
+    before = {name: os.stat(os.path.join(data, name)).st_mtime_ns for name in os.listdir(data)}
+    server = subprocess.Popen([os.path.join(bench_lib.BIN, "synth-remote"), data], stdout=subprocess.PIPE, text=True)
+    try:
+        url = server.stdout.readline().strip()
+        bench.run(*SMALL, "--sources=synthetic,cached", "--origin", url, "-o", "own")
+        record = by_source(bench, "own")["cached"]
+        assert record["cold"]["origin_bytes"] >= record["cold"]["bytes_consumed"] > 30e6
+        assert record["steady"]["origin_bytes"] < 0.5 * record["cold"]["origin_bytes"]
+        assert record["samples"]["crc_errors"] == 0 and record["samples"]["checked"] == 700
+        assert record["knobs"]["remote.origin"] == {"value": url, "from": "option"}
+        assert record["cpu_s"]["cachefs"] > 0 and record["cpu_s"]["remote"] is None
+        bench.run(*SMALL, "--sources=cached", "--origin", url, "--bench.max_bytes=5M", "-o", "limited")
+        record = by_source(bench, "limited")["cached"]
+        assert record["ended_early"] and record["job"]["bytes_consumed"] < 12e6, record["job"]
+        assert "too-short" in record["doubts"]
+    finally:
+        server.terminate()
+        server.wait(10)
+    assert before == {name: os.stat(os.path.join(data, name)).st_mtime_ns for name in os.listdir(data)}
+    bench.run(*SMALL, "--sources=cached", "--origin=dir:" + data, "-o", "dir")
+    bench.nothing_left()
+
+
+def test_pictures(bench):
+    cached = "cached" if bench_lib.fuse_works() else "stack"
+    bench.run(*SMALL, "--sources=synthetic,remote," + cached, "--bench.format=imagefolder", "-o", "pictures")
+    records = by_source(bench, "pictures")
+    for record in records.values():
+        assert record["status"] == "ok" and record["readers"] == 8
+    record = records[cached]
+    assert record["samples"] == {"checked": 700, "twice": 0, "missing": 0, "crc_errors": 0}
+    assert record["cold"]["origin_bytes"] >= record["cold"]["bytes_consumed"]
+    assert record["page_cache"]["verified"], record["page_cache"]
+
+
+def test_a_cache_that_is_too_small_and_none(bench):
+    source = "cached" if bench_lib.fuse_works() else "stack"
+    args = (*SMALL, "--sources=" + source, "--bench.epochs=3")
+    bench.run(*args, "--bench.cache_ratio=0", "--mem.capacity=0", "-o", "none")
+    none = by_source(bench, "none")[source]
+    assert none["capacity_bytes"] == 0 and not none["has_tier"]
+    assert none["steady"]["hit_ratio"] < 0.02 and none["steady"]["images"] == 700
+    bench.run(*args, "--bench.cache_ratio=0.5", "--cache.policy=none", "--mem.capacity=4M", "-o", "half")
+    half = by_source(bench, "half")[source]
+    assert 0.3 < half["steady"]["hit_ratio"] < 0.9, half["steady"]["hit_ratio"]
+    assert half["cold"]["images"] == 350 and half["job"]["images"] == 1050
+
+
+def test_the_page_cache_is_seen(bench):
+    """Tier files that stay in memory are not storage."""
+    source = "cached" if bench_lib.fuse_works() else "stack"
+    args = ("-p", "small.ini", "--gpus=2", "--sources=" + source)
+    bench.run(*args, "--disk.page_cache=keep", "-o", "kept")
+    kept = by_source(bench, "kept")[source]
+    assert kept["page_cache"]["asked"] == 0 and kept["page_cache"]["max_seen"] > 50e6, kept["page_cache"]
+    assert not kept["page_cache"]["verified"] and "page-cache-served" in kept["doubts"]
+    bench.run(*args, "--disk.page_cache=keep", "--bench.page_cache=any", "--fuse.open_mode=page", "-o", "any")
+    free = by_source(bench, "any")[source]
+    assert free["page_cache"]["asked"] is None and free["page_cache"]["verified"]
+    assert "page-cache-served" not in free["doubts"]
+
+
+bench_lib.main([
+    test_without_fuse_stack_stands_in,
+    test_an_own_origin_over_http,
+    test_pictures,
+    test_a_cache_that_is_too_small_and_none,
+    test_the_page_cache_is_seen,
+])
