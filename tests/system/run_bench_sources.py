@@ -90,11 +90,11 @@ def test_pictures(bench):
 
 def test_a_cache_that_is_too_small_and_none(bench):
     source = "cached" if bench_lib.fuse_works() else "stack"
-    args = (*SMALL, "--sources=" + source, "--bench.epochs=3")
+    args = (*SMALL, "--sources=" + source, "--bench.epochs=3", "--cache.block_size=256K")
     bench.run(*args, "--bench.cache_ratio=0", "--mem.capacity=0", "-o", "none")
     none = by_source(bench, "none")[source]
     assert none["capacity_bytes"] == 0 and not none["has_tier"]
-    assert none["steady"]["hit_ratio"] < 0.02 and none["steady"]["images"] == 700
+    assert none["steady"]["hit_ratio"] < 0.05, none["steady"]["hit_ratio"]
     bench.run(*args, "--bench.cache_ratio=0.5", "--cache.policy=none", "--mem.capacity=4M", "-o", "half")
     half = by_source(bench, "half")[source]
     assert 0.3 < half["steady"]["hit_ratio"] < 0.9, half["steady"]["hit_ratio"]
