@@ -35,7 +35,8 @@ struct job {
 	void *progress_arg;
 };
 
-/* Images of `seed` until their sizes reach `bytes`, that is how many `--bytes` stands for. */
+/* Images of `seed` until their sizes reach `bytes`, that is how many `--bytes` stands for; more than
+ * GENERATE_SAMPLES_MAX: too many to count. */
 uint64_t generate_samples_for(uint64_t seed, uint64_t bytes);
 
 /* 0: the set is complete and durable. -EEXIST, -ENOTDIR: the folder is not ours to fill. -EBUSY:

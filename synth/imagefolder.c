@@ -3,8 +3,9 @@
  *
  *   n90000017/n90000017_1017.JPEG      sample i lies in class i mod classes
  *
- * A unit is a thousand files: written into the page cache, then one syncfs() for all of them, which
- * is several times faster than an fsync a file. A class without a sample has no folder: ImageFolder
+ * A unit is a thousand files: written into the page cache, from where the disk takes them while the
+ * next ones are made, then one syncfs() for all of them, which is several times faster than an fsync
+ * a file. Of a unit that fails no file stays. A class without a sample has no folder: ImageFolder
  * refuses empty ones. */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include "synth/layout.h"
 
 #define UNIT 1000
+#define FILE_PATH_MAX (CLASS_NAME_MAX + FILE_NAME_MAX)
 
 static uint64_t count_units(const struct set *set)
 {
@@ -33,6 +35,15 @@ static int make_folders(const struct set *set, int dirfd)
 	return 0;
 }
 
+static void file_path(const struct set *set, uint64_t index, char ret[FILE_PATH_MAX])
+{
+	uint32_t class = layout_class(set, index);
+	char folder[CLASS_NAME_MAX], name[FILE_NAME_MAX];
+
+	snprintf(ret, FILE_PATH_MAX, "%s/%s", layout_class_name(class, folder),
+		layout_file_name(class, index, name));
+}
+
 static int write_file(int dirfd, const char *path, const struct picture *p)
 {
 	AUTO(close)
@@ -42,20 +53,18 @@ static int write_file(int dirfd, const char *path, const struct picture *p)
 	if (fd < 0)
 		return -errno;
 	r = file_pwrite_all(fd, p->data, p->len, 0);
-	if (r < 0)
-		unlinkat(dirfd, path, 0);
+	if (!r) /* a hint: syncfs() waits, and finds what fails */
+		sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return r;
 }
 
 static int make_file(struct maker *m, uint64_t index, FILE *lines, uint64_t *bytes)
 {
-	uint32_t class = layout_class(m->set, index);
-	char folder[CLASS_NAME_MAX], name[FILE_NAME_MAX], path[CLASS_NAME_MAX + FILE_NAME_MAX];
+	char path[FILE_PATH_MAX];
 	struct picture p;
 	int r;
 
-	snprintf(path, sizeof(path), "%s/%s", layout_class_name(class, folder),
-		layout_file_name(class, index, name));
+	file_path(m->set, index, path);
 	content_make(m->content, m->canvas, m->set->seed, index, &p);
 	r = write_file(m->dirfd, path, &p);
 	if (r < 0)
@@ -63,21 +72,34 @@ static int make_file(struct maker *m, uint64_t index, FILE *lines, uint64_t *byt
 	*bytes += p.len;
 	*m->bytes += p.len;
 	if (fprintf(lines, "F\t%s\t%u\t%" PRIu64 "\t1\nS\t0\t%u\t%08x\t%u\n", path, p.len, index,
-		    p.len, crc32c(0, p.data, p.len), class) < 0)
+		    p.len, crc32c(0, p.data, p.len), layout_class(m->set, index)) < 0)
 		return -ENOMEM;
 	return 0;
+}
+
+static void remove_files(const struct maker *m, uint64_t from, uint64_t end)
+{
+	char path[FILE_PATH_MAX];
+
+	for (uint64_t i = from; i < end; i++) {
+		file_path(m->set, i, path);
+		unlinkat(m->dirfd, path, 0);
+	}
 }
 
 static int make_files(struct maker *m, uint64_t unit, FILE *lines, uint64_t *ret_bytes)
 {
 	uint64_t end = (unit + 1) * UNIT < m->set->samples ? (unit + 1) * UNIT : m->set->samples;
+	uint64_t i = unit * UNIT;
 	int r = 0;
 
 	*ret_bytes = 0;
-	for (uint64_t i = unit * UNIT; i < end && !r; i++)
+	for (; i < end && !r; i++)
 		r = atomic_load(m->stop) ? -EINTR : make_file(m, i, lines, ret_bytes);
 	if (!r && syncfs(m->dirfd) < 0)
 		r = -errno;
+	if (r < 0)
+		remove_files(m, unit * UNIT, i);
 	return r;
 }
 

@@ -22,8 +22,10 @@
 #include "common/crc32c.h"
 #include "common/file.h"
 
-#define JOURNAL_MOST ((size_t)1 << 40)
+#define TEXT_MOST ((size_t)1 << 40) /* of a manifest or journal */
 #define MANIFEST_TMP MANIFEST_NAME ".tmp"
+#define PATH_BYTES 256
+#define HEAD_SHOWN 200 /* of a head, in a message */
 
 struct place { /* of a unit's lines in the journal; len 0: not there yet */
 	off_t at;
@@ -71,33 +73,69 @@ static char *manifest_head(const struct set *s, uint64_t bytes)
 
 static int other_set(const char *file, const char *line, struct err *err)
 {
+	const char *end = memchr(line, '\n', strnlen(line, HEAD_SHOWN));
+
 	return err_set(err, EEXIST,
 		"the folder holds another data set (%s: %.*s); give its parameters or another "
 		"folder",
-		file, (int)strcspn(line, "\n"), line);
+		file, (int)(end ? end - line : HEAD_SHOWN), line);
+}
+
+/* The first of the files that lines name which is not there with its size, or NULL; path: room. */
+static const char *missing_file(int dirfd, const char *lines, size_t len, char path[PATH_BYTES])
+{
+	const char *end = lines + len, *p = lines;
+
+	for (; p && p < end; p = memchr(p, '\n', (size_t)(end - p)), p = p ? p + 1 : NULL) {
+		uint64_t size;
+		struct stat st;
+
+		if (*p != 'F')
+			continue;
+		if (sscanf(p, "F\t%255[^\t]\t%" SCNu64, path, &size) != 2)
+			return MANIFEST_NAME;
+		if (fstatat(dirfd, path, &st, 0) < 0 || (uint64_t)st.st_size != size)
+			return path;
+	}
+	return NULL;
+}
+
+static int read_text(int dirfd, const char *name, char **ret_text, size_t *ret_len)
+{
+	AUTO(close) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	char path[32];
+
+	if (fd < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return file_read(path, TEXT_MOST, ret_text, ret_len);
 }
 
 int manifest_check(int dirfd, const struct set *set, uint64_t *ret_bytes, struct err *err)
 {
-	AUTO(close) int fd = openat(dirfd, MANIFEST_NAME, O_RDONLY | O_CLOEXEC);
-	char line[256] = "";
+	AUTO(free) char *text = NULL, *head = NULL;
+	char path[PATH_BYTES];
+	const char *word, *missing;
 	uint64_t bytes = 0;
+	size_t len;
+	int r = read_text(dirfd, MANIFEST_NAME, &text, &len);
 
-	if (fd < 0)
-		return errno == ENOENT ? 0
-				       : err_set(err, errno, MANIFEST_NAME ": %s", strerror(errno));
-	if (read(fd, line, sizeof(line) - 1) < 0)
-		return err_set(err, errno, MANIFEST_NAME ": %s", strerror(errno));
-	const char *word = strstr(line, " bytes=");
-
+	if (r < 0)
+		return r == -ENOENT ? 0 : err_set(err, -r, MANIFEST_NAME ": %s", strerror(-r));
+	word = strstr(text, " bytes=");
 	if (word)
 		bytes = strtoull(word + 7, NULL, 10);
-	AUTO(free) char *head = manifest_head(set, bytes);
-
+	head = manifest_head(set, bytes);
 	if (!head)
-		return -ENOMEM;
-	if (strncmp(line, head, strlen(head)) != 0)
-		return other_set(MANIFEST_NAME, line, err);
+		return err_set(err, ENOMEM, "no memory");
+	if (strncmp(text, head, strlen(head)) != 0)
+		return other_set(MANIFEST_NAME, text, err);
+	missing = missing_file(dirfd, text, len, path);
+	if (missing)
+		return err_set(err, EIO,
+			"%s is missing or has changed since the set was complete; remove the folder "
+			"and give the same command",
+			missing);
 	*ret_bytes = bytes;
 	return 1;
 }
@@ -129,35 +167,14 @@ int journal_next(const char *text, size_t text_len, size_t *at, struct journal_u
 	return 1;
 }
 
-/* Whether the files of a unit are there, as long as its F lines say. */
-static bool files_exist(int dirfd, const struct journal_unit *u)
-{
-	const char *end = u->lines + u->len, *p = u->lines;
-
-	for (; p && p < end; p = memchr(p, '\n', (size_t)(end - p)), p = p ? p + 1 : NULL) {
-		char path[256];
-		uint64_t size;
-		struct stat st;
-
-		if (*p != 'F')
-			continue;
-		if (sscanf(p, "F\t%255[^\t]\t%" SCNu64, path, &size) != 2 ||
-			fstatat(dirfd, path, &st, 0) < 0 || (uint64_t)st.st_size != size)
-			return false;
-	}
-	return true;
-}
-
 static int read_journal(struct journal *j, const char *head, struct err *err)
 {
-	AUTO(free) char *text = NULL, *path = NULL;
+	AUTO(free) char *text = NULL;
+	char path[PATH_BYTES];
 	struct journal_unit u;
 	size_t len, at = strlen(head);
-	int r;
+	int r = read_text(j->dirfd, JOURNAL_NAME, &text, &len);
 
-	if (asprintf(&path, "/proc/self/fd/%d", j->fd) < 0)
-		return -ENOMEM;
-	r = file_read(path, JOURNAL_MOST, &text, &len);
 	if (r < 0)
 		return err_set(err, -r, JOURNAL_NAME ": %s", strerror(-r));
 	if (!memchr(text, '\n', len))
@@ -165,7 +182,8 @@ static int read_journal(struct journal *j, const char *head, struct err *err)
 	else if (strncmp(text, head, at) != 0)
 		return other_set(JOURNAL_NAME, text, err);
 	while (len && journal_next(text, len, &at, &u)) {
-		if (u.unit >= j->units || j->places[u.unit].len || !files_exist(j->dirfd, &u))
+		if (u.unit >= j->units || j->places[u.unit].len ||
+			missing_file(j->dirfd, u.lines, u.len, path))
 			continue;
 		j->places[u.unit] = (struct place){u.lines - text, u.len};
 		j->bytes += u.bytes;

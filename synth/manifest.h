@@ -4,7 +4,7 @@
  * A set is made in units (a shard, or a thousand pictures). While it grows, DIR/manifest.partial is
  * a journal of units that are on the disk for good; a later run with the same parameters goes on
  * from there. When all are, DIR/manifest.txt is put together from it, appears at once, and the
- * journal goes. docs/internals/synth-data.md has both formats. */
+ * journal goes. docs/internals/synth.md has both formats. */
 #ifndef SYNTH_MANIFEST_H
 #define SYNTH_MANIFEST_H
 
@@ -25,7 +25,8 @@ struct set { /* what determines every byte of a data set */
 	uint32_t shards, classes; /* shards: 0 for imagefolder */
 };
 
-/* 1: DIR holds this set already, of *ret_bytes; 0: no manifest; -EEXIST: DIR holds another set. */
+/* 1: DIR holds this set already, of *ret_bytes; 0: no manifest; -EEXIST: DIR holds another set; -EIO:
+ * a file that the manifest names is not there with its size. */
 int manifest_check(int dirfd, const struct set *set, uint64_t *ret_bytes, struct err *err);
 
 /* The journal of a set; append from any thread. */

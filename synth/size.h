@@ -3,7 +3,7 @@
  *
  * Mean 114,660.07 and standard deviation 136,075.82 are those of DLIO's ResNet-50 configuration
  * (argonne-lcf/dlio_benchmark, resnet50_*.yaml); the median of about 112 KB is from Chien et al.,
- * arXiv 1810.03035. docs/internals/synth-data.md has the fit. */
+ * arXiv 1810.03035. docs/internals/synth.md has the fit. */
 #ifndef SYNTH_SIZE_H
 #define SYNTH_SIZE_H
 

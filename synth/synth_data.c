@@ -2,7 +2,7 @@
 /* synth-data: ImageNet-shaped data sets at the rate of the disk.
  *
  * Real JPEGs with ImageNet's sizes, incompressible, no two alike, the same for the same seed, as
- * TFRecord shards or class folders, with a checksum a sample. docs/internals/synth-data.md. */
+ * TFRecord shards or class folders, with a checksum a sample. docs/internals/synth.md. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -28,20 +28,24 @@ static int seen(const char *name, const char *value, void *arg, struct err *err)
 }
 
 static const struct cli_option options[] = {
-	{"format", 0, "FORMAT", "data.format", "tfrecord or imagefolder"},
-	{"samples", 'n', "N", "data.samples", "images to make"},
-	{"bytes", 0, "SIZE", "data.bytes", "or bytes of images to make"},
-	{"seed", 0, "S", "data.seed", "same seed, same bytes"},
-	{"shards", 0, "N", "data.shards", "files of a tfrecord set"},
-	{"threads", 'j', "N", "data.threads", "threads; auto: the CPUs this process may use"},
+	{"format", 0, "FORMAT", "data.format", "tfrecord (default) or imagefolder"},
+	{"samples", 'n', "N", "data.samples", "images to make: 3840, 1.2M; at most 1G"},
+	{"bytes", 0, "SIZE", "data.bytes", "or bytes of images to make: 3GB, 512MiB"},
+	{"seed", 0, "S", "data.seed", "same seed, same bytes; 0 or more (default 1)"},
+	{"shards", 0, "N", "data.shards",
+		"files of a tfrecord set, 1 to 65536 (default 128, or N samples if fewer)"},
+	{"threads", 'j', "N", "data.threads",
+		"threads, 1 to 1024 (default auto: the CPUs this process may use)"},
 	{"json", 0, NULL, NULL, "print what was made as JSON"},
 	{0},
 };
 
 static const struct cli cli = {
 	.program = "synth-data",
-	.usage = "synth-data DIR --format tfrecord|imagefolder --samples N | --bytes SIZE\n"
-		 "                  [--seed S] [--shards N] [--threads N] [--json]",
+	.usage = "synth-data DIR --samples N | --bytes SIZE [--format tfrecord|imagefolder]\n"
+		 "                  [--seed S] [--shards N] [--threads N] [--json]\n"
+		 "synth-data /data/small --samples 3840\n"
+		 "synth-data /data/imagenet --format imagefolder --bytes 146.9GB",
 	.summary = "Makes an ImageNet-shaped data set; given again, goes on after an interrupt.",
 	.options = options,
 	.owner = OWNER_SYNTH_DATA,
@@ -62,23 +66,39 @@ static int count_threads(const struct config *cfg, int *ret, struct err *err)
 	return r;
 }
 
+/* No shard may be empty: of a small set the default number is not insisted on. */
+static int choose_shards(const struct config *cfg, struct set *s, struct err *err)
+{
+	bool asked = config_is_set(cfg, knob_find("data.shards", err));
+
+	s->shards = (uint32_t)cfg->data.shards;
+	if (s->shards <= s->samples)
+		return 0;
+	if (asked)
+		return err_set(err, EINVAL,
+			"--shards %u: more than the %" PRIu64 " samples; give at most as many",
+			s->shards, s->samples);
+	s->shards = (uint32_t)s->samples;
+	return 0;
+}
+
 static int fill_job(const struct config *cfg, struct job *job, struct err *err)
 {
-	const char *neither = "give --samples N or --bytes SIZE, one of them";
 	struct set *s = &job->set;
 
 	if (!cfg->data.samples == !cfg->data.bytes)
-		return err_set(err, EINVAL, "%s", neither);
+		return err_set(err, EINVAL, "give --samples N or --bytes SIZE, one of them");
 	s->format = (enum data_format)cfg->data.format;
 	s->seed = (uint64_t)cfg->data.seed;
-	s->shards = s->format == FORMAT_TFRECORD ? (uint32_t)cfg->data.shards : 0;
 	s->classes = (uint32_t)cfg->data.classes;
 	s->samples = (uint64_t)cfg->data.samples;
 	if (cfg->data.bytes)
 		s->samples = generate_samples_for(s->seed, (uint64_t)cfg->data.bytes);
-	if (s->samples >= GENERATE_SAMPLES_MAX)
+	if (s->samples > GENERATE_SAMPLES_MAX)
 		return err_set(err, EINVAL, "--bytes: more than %" PRIu64 " images; give less",
 			GENERATE_SAMPLES_MAX);
+	if (s->format == FORMAT_TFRECORD && choose_shards(cfg, s, err) < 0)
+		return -EINVAL;
 	return count_threads(cfg, &job->threads, err);
 }
 
@@ -90,7 +110,8 @@ static int configure(struct config *cfg, int argc, char **argv, struct job *job,
 	if (r)
 		return r;
 	if (operands != 1)
-		return err_set(err, EINVAL, "give one folder to fill; usage: %s", cli.usage);
+		return err_set(err, EINVAL,
+			"give one folder to fill: synth-data DIR --samples N; see --help");
 	job->dir = argv[1];
 	r = log_open("synth-data", cfg->log.level, cfg->log.file, err);
 	return r < 0 ? r : fill_job(cfg, job, err);

@@ -505,15 +505,13 @@ static int open_root(struct server *s, const char *dir, struct err *err)
 	return s->bucket ? 0 : err_set(err, ENOMEM, "not enough memory");
 }
 
-struct server *server_start(const char *dir, const struct config *cfg, struct err *err)
+int server_start(const char *dir, const struct config *cfg, struct server **ret, struct err *err)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	int r;
 
-	if (!s) {
-		err_set(err, ENOMEM, "not enough memory");
-		return NULL;
-	}
+	if (!s)
+		return err_set(err, ENOMEM, "not enough memory");
 	s->cfg = cfg;
 	s->root = -1;
 	s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -521,11 +519,11 @@ struct server *server_start(const char *dir, const struct config *cfg, struct er
 	r = open_root(s, dir, err);
 	if (!r)
 		r = start_daemon(s, err);
-	if (r < 0) {
+	if (r < 0)
 		server_stop(s);
-		return NULL;
-	}
-	return s;
+	else
+		*ret = s;
+	return r;
 }
 
 const char *server_url(const struct server *s)

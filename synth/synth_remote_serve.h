@@ -18,9 +18,10 @@
 
 struct server;
 
-/* Listens on cfg->remote.listen and serves until server_stop(). NULL and err on failure. cfg must
- * stay. SIGPIPE must be ignored, and signals the caller waits for blocked in all threads. */
-struct server *server_start(const char *dir, const struct config *cfg, struct err *err);
+/* Listens on cfg->remote.listen and serves until server_stop(). cfg must stay. SIGPIPE must be
+ * ignored, and signals the caller waits for blocked in all threads. -EINVAL, -ENOENT, -ENOTDIR: dir
+ * or address make no sense; -EADDRINUSE and others: not now, not here. */
+int server_start(const char *dir, const struct config *cfg, struct server **ret, struct err *err);
 const char *server_url(const struct server *s); /* "http://127.0.0.1:8080/" */
 void server_stop(struct server *s);
 
