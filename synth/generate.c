@@ -43,6 +43,8 @@ uint64_t generate_samples_for(uint64_t seed, uint64_t bytes)
 {
 	uint64_t n = 0;
 
+	if (bytes / SIZE_MEAN > GENERATE_SAMPLES_MAX)
+		return UINT64_MAX;
 	for (uint64_t sum = 0; sum < bytes && n <= GENERATE_SAMPLES_MAX; n++)
 		sum += size_draw(random_key(seed, n));
 	return n;

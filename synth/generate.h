@@ -36,7 +36,7 @@ struct job {
 };
 
 /* Images of `seed` until their sizes reach `bytes`, that is how many `--bytes` stands for; more than
- * GENERATE_SAMPLES_MAX: too many to count. */
+ * GENERATE_SAMPLES_MAX: too many. */
 uint64_t generate_samples_for(uint64_t seed, uint64_t bytes);
 
 /* 0: the set is complete and durable. -EEXIST, -ENOTDIR: the folder is not ours to fill. -EBUSY:

@@ -120,7 +120,7 @@ int manifest_check(int dirfd, const struct set *set, uint64_t *ret_bytes, struct
 	size_t len;
 	int r = read_text(dirfd, MANIFEST_NAME, &text, &len);
 
-	if (r < 0)
+	if (!text)
 		return r == -ENOENT ? 0 : err_set(err, -r, MANIFEST_NAME ": %s", strerror(-r));
 	word = strstr(text, " bytes=");
 	if (word)

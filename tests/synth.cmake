@@ -1,1 +1,5 @@
 # Tests of synth/.
+feedrate_test(unit/test_content synth PkgConfig::TURBOJPEG)
+feedrate_test(unit/test_generate synth)
+feedrate_fuzz(journal synth)
+feedrate_script(system/synth_data.py)
