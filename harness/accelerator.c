@@ -79,14 +79,20 @@ static int fill(const struct profile *p, const char *name, struct accelerator *r
 	return 0;
 }
 
-static int not_found(const struct profile *p, const char *name, struct err *err)
+/* own: the user's profile, whose names are the likelier ones; may be NULL. */
+static int not_found(
+	const struct profile *own, const struct profile *all, const char *name, struct err *err)
 {
-	char **names = profile_tables(p, KIND);
-	const char *near = names ? err_nearest(name, (const char *const *)names, SIZE_MAX) : NULL;
+	char **mine = own ? profile_tables(own, KIND) : NULL;
+	char **names = profile_tables(all, KIND);
+	const char *near = mine ? err_nearest(name, (const char *const *)mine, SIZE_MAX) : NULL;
 
-	err_set(err, ENOENT, "bench.accelerator=%s: not in %s; %s%s%s", name, p->path,
+	if (!near && names)
+		near = err_nearest(name, (const char *const *)names, SIZE_MAX);
+	err_set(err, ENOENT, "bench.accelerator=%s: not in %s; %s%s%s", name, all->path,
 		near ? "did you mean " : "see `run-bench list accelerators`", near ? near : "",
 		near ? "?" : "");
+	list_free(mine);
 	list_free(names);
 	return -ENOENT;
 }
@@ -104,7 +110,8 @@ int accelerator_find(
 		return -ENOENT;
 	r = profile_load(path, &all, err);
 	if (!r)
-		r = has_table(&all, name) ? fill(&all, name, ret, err) : not_found(&all, name, err);
+		r = has_table(&all, name) ? fill(&all, name, ret, err)
+					  : not_found(profile, &all, name, err);
 	profile_done(&all);
 	return r;
 }

@@ -69,9 +69,10 @@ struct cost estimate_cell(const struct cell *c, double image_bytes)
 	if (limit_s > 0 && cost.seconds > limit_s)
 		cost.seconds = limit_s;
 	cost.seconds += OVERHEAD_S;
-	cost.requests = v->cfg->bench.format == FORMAT_TFRECORD
-				? cost.bytes / READ_BYTES
-				: (double)cell_samples(c) * epochs * IMAGE_READS;
+	if (v->cfg->bench.format == FORMAT_TFRECORD)
+		cost.requests = cost.bytes / READ_BYTES;
+	else
+		cost.requests = cost.bytes / image_bytes * IMAGE_READS;
 	return cost;
 }
 
