@@ -2,20 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """What run-bench does where: without FUSE `stack` stands in for `cached`; a user's own origin, both
 formats, small caches and none, the page cache."""
+import copy
 import os
+import shutil
 import subprocess
 
 import bench_lib
 
 SMALL = ("-p", "small.ini", "--gpus=1")
-# A /dev without fuse, seen by one program only.
-NO_FUSE = """mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 &&
-mkdir /dev/shm && exec "$@" """
+# A /dev of its own for one program.
+OWN_DEV = """mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 &&
+mkdir -m 777 /dev/shm && """
+AS_NOBODY = 'exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"'
+
+
+def in_own_dev(bench, then, *args):
+    command = ["unshare", "--mount", "sh", "-c", OWN_DEV + then, "sh", bench_lib.PROGRAM, *args]
+    return subprocess.run(command, cwd=bench.dir, env=bench.env, capture_output=True, text=True, timeout=90, check=False)
 
 
 def without_fuse(bench, *args):
-    command = ["unshare", "--mount", "sh", "-c", NO_FUSE, "sh", bench_lib.PROGRAM, *args]
-    return subprocess.run(command, cwd=bench.dir, env=bench.env, capture_output=True, text=True, timeout=90, check=False)
+    return in_own_dev(bench, 'exec "$@"', *args)
 
 
 def by_source(bench, name):
@@ -44,6 +51,31 @@ def test_without_fuse_stack_stands_in(bench):
         bench.run("-p", "cached.ini", "--gpus=1", "-o", "nofuse")
         assert set(by_source(bench, "nofuse")) == {"synthetic", "stack", "cached"}
     bench.nothing_left()
+
+
+def test_an_ordinary_user(bench):
+    if os.geteuid() or not os.path.exists("/dev/fuse") or not shutil.which("fusermount3"):
+        print("only root can become another, and FUSE is wanted")
+        return
+    os.chmod(bench.dir, 0o755)
+    os.mkdir(bench.path("nobody"))
+    os.chmod(bench.path("nobody"), 0o777)
+    user = copy.copy(bench)
+    user.env = dict(bench.env, XDG_CACHE_HOME=bench.path("nobody", "cache"), HOME=bench.path("nobody"))
+    if subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", bench_lib.PROGRAM, "--version"],
+                      capture_output=True, check=False).returncode:
+        print("others may not read this build")
+        return
+    args = ("-p", "cached.ini", "--gpus=1", "-o")
+    p = in_own_dev(user, "mknod -m 666 /dev/fuse c 10 229 && " + AS_NOBODY, *args, "nobody/open")
+    assert p.returncode == 0, p.stdout + p.stderr
+    record = by_source(bench, "nobody/open")["cached"]
+    assert record["steady"]["hit_ratio"] > 0.99 and record["page_cache"]["verified"], record["page_cache"]
+    p = in_own_dev(user, "mknod -m 600 /dev/fuse c 10 229 && " + AS_NOBODY, *args, "nobody/shut")
+    assert p.returncode == 0 and "/dev/fuse: Permission denied" in p.stderr, p.stderr
+    assert by_source(bench, "nobody/shut")["stack"]["stands_in_for"] == "cached"
+    bench.nothing_left()
+    assert os.listdir(bench.path("nobody", "cache", "feedrate", "work")) == []
 
 
 def test_an_own_origin_over_http(bench):
@@ -117,6 +149,7 @@ def test_the_page_cache_is_seen(bench):
 
 bench_lib.main([
     test_without_fuse_stack_stands_in,
+    test_an_ordinary_user,
     test_an_own_origin_over_http,
     test_pictures,
     test_a_cache_that_is_too_small_and_none,
