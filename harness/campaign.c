@@ -28,6 +28,7 @@
 #include "harness/progress.h"
 #include "harness/results.h"
 #include "harness/run_record.h"
+#include "harness/verdict.h"
 #include "harness/work_dir.h"
 #include "reports/report.h"
 
@@ -39,6 +40,8 @@ volatile bool campaign_stop;
 struct campaign {
 	const struct settings *settings;
 	const char *profile;
+	const struct campaign_known *known;
+	double image_bytes; /* of one on average, before the data are opened */
 	struct matrix matrix;
 	struct prepared prepared;
 	struct results results;
@@ -138,13 +141,6 @@ static int open_work(struct campaign *c, struct err *err)
 	return work_dir_open(&c->work, root, err);
 }
 
-static double mean_image(const struct dataset *d)
-{
-	if (d->n_samples && d->bytes)
-		return (double)d->bytes / d->n_samples;
-	return PREPARE_IMAGE_BYTES;
-}
-
 static void say_plan(struct campaign *c, FILE *out)
 {
 	AUTO(free) bool *kept = calloc(c->matrix.n_cells + 1, sizeof(*kept));
@@ -159,7 +155,7 @@ static void say_plan(struct campaign *c, FILE *out)
 		kept[i] = results_find(&c->results, &c->matrix.cells[i]) != NULL;
 		runs -= kept[i];
 	}
-	cost = estimate_matrix(&c->matrix, &c->prepared, kept, PREPARE_IMAGE_BYTES);
+	cost = estimate_matrix(&c->matrix, &c->prepared, kept, c->image_bytes);
 	fprintf(out, "%zu run%s, about %s, %s to read in %.0f requests, %s of memory", runs,
 		runs == 1 ? "" : "s", units_human_duration(cost.seconds, time),
 		units_human_bytes(cost.bytes, bytes), cost.requests,
@@ -176,7 +172,7 @@ static void print_runs(const struct campaign *c)
 {
 	for (size_t i = 0; i < c->matrix.n_cells; i++) {
 		const struct cell *cell = &c->matrix.cells[i];
-		struct cost cost = estimate_cell(cell, PREPARE_IMAGE_BYTES);
+		struct cost cost = estimate_cell(cell, c->image_bytes);
 		char time[UNITS_MAX], bytes[UNITS_MAX];
 
 		printf("  %-10s %-12s %4d GPUs  repeat %d  %d x %d steps of %d images  %s  %s\n",
@@ -185,6 +181,19 @@ static void print_runs(const struct campaign *c)
 			cell->variant->batch, units_human_duration(cost.seconds, time),
 			units_human_bytes(cost.bytes, bytes));
 	}
+}
+
+/* Lowers batches to what the caller has found to fit. */
+static void scale_batches(struct campaign *c)
+{
+	int most = c->known ? c->known->most_batch : 0;
+
+	for (size_t i = 0; most && i < c->matrix.n_variants; i++)
+		if (c->matrix.variants[i].batch > most)
+			c->matrix.variants[i].batch = most;
+	if (c->known && c->known->why_scaled[0])
+		snprintf(c->prepared.why_scaled, sizeof(c->prepared.why_scaled), "%s",
+			c->known->why_scaled);
 }
 
 static int plan(struct campaign *c, struct err *err)
@@ -197,24 +206,33 @@ static int plan(struct campaign *c, struct err *err)
 		r = matrix_build(&c->matrix, c->settings, fuse_missing, err);
 	if (!r)
 		r = prepare_plan(&c->prepared, &c->matrix, err);
+	if (!r)
+		scale_batches(c);
 	return r ? r : estimate_memory(&c->matrix, &memory, err);
 }
 
-/* The data of a cell; synthetic runs take the lengths of the embedded samples if there are any. */
+/* The data of a cell, in *own where they are not the caller's; NULL for none. Synthetic runs take the
+ * lengths of the samples that others read, if these are known. */
 static int open_data(struct campaign *c, const struct cell *cell, const char *work_dir,
-	struct dataset *ret, bool *ret_have, struct err *err)
+	struct dataset *own, const struct dataset **ret, struct err *err)
 {
-	*ret_have = false;
-	if (!(cell->source->flags & SOURCE_NO_FILES)) {
-		int r = prepare_dataset(&c->prepared, cell, work_dir, &campaign_stop, ret, err);
+	bool no_files = cell->source->flags & SOURCE_NO_FILES;
+	int r;
 
-		*ret_have = !r;
-		return r;
-	}
-	if (!c->prepared.samples)
+	*ret = NULL;
+	if (c->known && (no_files || !strcmp(cell->source->name, "external"))) {
+		*ret = c->known->external;
 		return 0;
-	*ret_have = !dataset_load(c->prepared.data, (uint32_t)cell_samples(cell), ret, NULL);
-	return 0;
+	}
+	if (!no_files)
+		r = prepare_dataset(&c->prepared, cell, work_dir, &campaign_stop, own, err);
+	else if (c->prepared.samples)
+		r = dataset_load(c->prepared.data, (uint32_t)cell_samples(cell), own, NULL);
+	else
+		return 0;
+	if (!r)
+		*ret = own;
+	return no_files ? 0 : r;
 }
 
 /* Once an invocation: it costs a second. */
@@ -267,6 +285,8 @@ static void describe(struct campaign *c, const struct cell *cell, const char *wo
 	spec->progress = progress_tick;
 	spec->progress_arg = &c->progress;
 	spec->stop = &campaign_stop;
+	if (c->known && spec->max_bytes > c->known->read_bytes)
+		spec->max_bytes -= c->known->read_bytes;
 	if (data && (!strcmp(cell->source->name, "cached") || !strcmp(cell->source->name, "stack")))
 		spec->capacity_bytes = prepare_capacity(cell, data->bytes);
 }
@@ -275,17 +295,17 @@ static void describe(struct campaign *c, const struct cell *cell, const char *wo
 static int do_cell(
 	struct campaign *c, const struct cell *cell, const char *work_dir, struct err *err)
 {
-	struct dataset data = {0};
+	struct dataset own = {0};
+	const struct dataset *data;
 	struct run_result result = {0};
 	struct run_spec spec;
 	struct err why = {0};
-	bool have_data;
-	int r = open_data(c, cell, work_dir, &data, &have_data, &why), kept;
+	int r = open_data(c, cell, work_dir, &own, &data, &why), kept;
 
-	describe(c, cell, work_dir, have_data ? &data : NULL, &spec);
+	describe(c, cell, work_dir, data, &spec);
 	if (!r) {
 		if (spec.capacity_bytes && spec.cfg->bench.page_cache == 0)
-			probe_disk(c, &data);
+			probe_disk(c, data);
 		r = run_execute(&spec, &result, &why);
 	}
 	struct run_facts facts = {.cell = cell,
@@ -294,7 +314,7 @@ static int do_cell(
 		.result = r ? NULL : &result,
 		.error = r ? why.msg : NULL,
 		.profile = c->profile,
-		.image_bytes = have_data ? mean_image(&data) : PREPARE_IMAGE_BYTES,
+		.image_bytes = data ? dataset_mean_bytes(data) : c->image_bytes,
 		.native_rate = c->native_rate ? c->native_rate : -1,
 		.env = c->env,
 		.results = &c->results};
@@ -302,8 +322,7 @@ static int do_cell(
 	kept = campaign_stop ? -EINTR : keep_record(c, &facts, err);
 	if (!r)
 		run_result_done(&result);
-	if (have_data)
-		dataset_done(&data);
+	dataset_done(&own);
 	return kept;
 }
 
@@ -313,7 +332,7 @@ static double seconds_after(const struct campaign *c, size_t i)
 
 	while (++i < c->matrix.n_cells)
 		if (!results_find(&c->results, &c->matrix.cells[i]))
-			left += estimate_cell(&c->matrix.cells[i], PREPARE_IMAGE_BYTES).seconds;
+			left += estimate_cell(&c->matrix.cells[i], c->image_bytes).seconds;
 	return left;
 }
 
@@ -327,7 +346,7 @@ static int run_all(struct campaign *c, struct err *err)
 
 		if (results_find(&c->results, cell))
 			continue;
-		progress_start(&c->progress, cell, estimate_cell(cell, PREPARE_IMAGE_BYTES).seconds,
+		progress_start(&c->progress, cell, estimate_cell(cell, c->image_bytes).seconds,
 			seconds_after(c, i));
 		work_dir = work_dir_run(&c->work, (int)i + 1, err);
 		if (!work_dir)
@@ -350,7 +369,9 @@ static int finish(struct campaign *c, struct err *err)
 	if (c->settings->json)
 		return 0;
 	text = report_text(c->results.dir, err);
-	printf("%s\nReport: %s/report.html\n", text ? text : "", c->results.dir);
+	printf("%s\n", text ? text : "");
+	verdict_print(c->results.records, stdout);
+	printf("Report: %s/report.html\n", c->results.dir);
 	return 0;
 }
 
@@ -405,10 +426,14 @@ static int exit_code(const struct campaign *c, int r)
 	return r || c->failed ? EXIT_FAILED : EXIT_DONE;
 }
 
-int campaign_run(const struct settings *s, const char *profile)
+int campaign_run(const struct settings *s, const char *profile, const struct campaign_known *known)
 {
-	struct campaign c = {
-		.settings = s, .profile = profile, .work = {.lock = -1}, .prepared = {.hold = -1}};
+	struct campaign c = {.settings = s,
+		.profile = profile,
+		.known = known,
+		.image_bytes = known ? dataset_mean_bytes(known->external) : PREPARE_IMAGE_BYTES,
+		.work = {.lock = -1},
+		.prepared = {.hold = -1}};
 	struct err err = {0};
 	int r;
 

@@ -23,6 +23,7 @@
 #define LATE_SHARE 0.05   /* of steps */
 #define FASTER_PCT 100.5  /* timing noise of two full-speed runs is below 0.5% */
 #define PAGE_CACHE_SLACK (32 << 20)
+#define ESTIMATE_SLACK 1.1 /* of the bytes of listed shards, estimated from 64 of them */
 
 static double part_number(const json_t *record, const char *part, const char *name)
 {
@@ -71,11 +72,14 @@ static double steps_of(const json_t *record, const char *part)
 	       (record_number(record, "batch") * record_number(record, "gpus"));
 }
 
+/* Where there is one epoch only, its figure is doubted too: nobody knows how warm it was. */
 static bool not_cold(const json_t *record, const json_t *earlier)
 {
 	const json_t *chilled = json_object_get(record, "chilled");
 	double consumed = record_number(record, "cold.bytes_consumed");
 
+	if (json_is_false(chilled) && record_number(record, "epochs") == 1)
+		return true;
 	if (isnan(record_number(record, "cold.images")) || !json_is_boolean(chilled))
 		return false;
 	return json_is_false(chilled) ||
@@ -176,9 +180,21 @@ static bool few_repeats(const json_t *record, const json_t *earlier)
 	return record_number(record, "repeats") < REPEATS_LEAST;
 }
 
+/* The data are fewer than what was read in an epoch. */
+static bool read_again(const json_t *record)
+{
+	double epochs = record_number(record, "epochs");
+	double samples = record_number(record, "data.samples");
+
+	if (!isnan(samples))
+		return record_number(record, "job.images") > epochs * samples;
+	return record_number(record, "job.bytes_consumed") >
+	       epochs * ESTIMATE_SLACK * record_number(record, "data.bytes");
+}
+
 static bool sample_count(const json_t *record, const json_t *earlier)
 {
-	return record_number(record, "samples.twice") > 0 ||
+	return read_again(record) || record_number(record, "samples.twice") > 0 ||
 	       record_number(record, "samples.missing") > 0 ||
 	       record_number(record, "samples.crc_errors") > 0;
 }

@@ -64,6 +64,8 @@ static bool collect(struct guard *g)
 		return true;
 	if (WIFEXITED(status)) {
 		g->code = WEXITSTATUS(status);
+	} else if (g->asked) {
+		g->code = EXIT_INTERRUPTED;
 	} else {
 		g->code = EXIT_FAILED;
 		fprintf(stderr, "run-bench: ended by signal %d; please report it\n",

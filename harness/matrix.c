@@ -29,6 +29,7 @@ static int fill_variant(
 		return r == -ENOMEM ? r : -EINVAL;
 	v->images_per_s = v->acc.images_per_s;
 	v->batch = (int)(v->cfg->bench.batch ? v->cfg->bench.batch : v->acc.batch);
+	v->batch_asked = v->batch;
 	v->steps = (int)v->cfg->bench.steps;
 	if (v->cfg->bench.gpu_rate) {
 		v->images_per_s = (double)v->cfg->bench.gpu_rate;

@@ -20,7 +20,8 @@ struct variant {
 	struct config *cfg;
 	struct accelerator acc; /* .name NULL with bench.gpu_rate */
 	double images_per_s;    /* of one GPU */
-	int batch, steps;       /* steps: as scaled to fit the machine */
+	int batch, steps;       /* as scaled to fit the machine, or the time */
+	int batch_asked;
 };
 
 struct cell {

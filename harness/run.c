@@ -164,6 +164,7 @@ static void fill_counts(const struct run *run, struct run_result *ret)
 
 		ret->startup_s += (double)(e->pace.first_start_ns - e->begin_ns) / NSEC_PER_SEC;
 		ret->late_steps += e->pace.late_steps;
+		ret->samples_read += e->samples;
 		ret->samples_checked += e->checked;
 		ret->samples_twice += e->twice;
 		ret->samples_missing += e->missing;

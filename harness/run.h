@@ -49,7 +49,8 @@ struct run_part {
 struct run_result {
 	struct run_part cold, steady, job;
 	double startup_s;
-	uint64_t late_steps; /* deadlines the pacer itself missed by > 1% of a step */
+	uint64_t late_steps;   /* deadlines the pacer itself missed by > 1% of a step */
+	uint64_t samples_read; /* delivered by readers; those of unfinished steps included */
 	uint64_t samples_checked, samples_twice, samples_missing, crc_errors;
 	int queue_start, queue_end; /* full batches at the start and end of timing */
 	bool chilled, ended_early;

@@ -35,7 +35,7 @@ static int command_run(struct settings *s, struct err *err)
 
 	if (settings_load_profile(s, DEFAULT_PROFILE, err))
 		return EXIT_USAGE;
-	return campaign_run(s, label ? label : name);
+	return campaign_run(s, label ? label : name, NULL);
 }
 
 static int command_report(struct settings *s, struct err *err)

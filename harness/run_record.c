@@ -9,7 +9,9 @@
 #include "common/clock.h"
 #include "common/record.h"
 #include "common/topology.h"
+#include "harness/dataset.h"
 #include "harness/doubt.h"
+#include "harness/verdict.h"
 
 #define IMAGENET_IMAGES 1281167.0 /* ILSVRC-2012 train set */
 #define SHOWN (OWNER_CACHEFS | OWNER_RUN_BENCH | OWNER_SYNTH_REMOTE)
@@ -126,10 +128,11 @@ static void put_identity(json_t *o, const struct run_facts *f)
 static json_t *scale(const struct run_facts *f)
 {
 	const struct variant *v = f->cell->variant;
-	int full = v->acc.batch ? v->acc.batch : v->batch;
+	int full = v->acc.batch ? v->acc.batch : v->batch_asked;
 	json_t *o = json_object();
 
 	put(o, "batch", json_integer(v->batch));
+	put(o, "batch_asked", json_integer(v->batch_asked));
 	put(o, "batch_of_accelerator", v->acc.batch ? json_integer(full) : json_null());
 	put(o, "batch_factor", json_real((double)full / v->batch));
 	put(o, "steps", json_integer(v->steps));
@@ -138,6 +141,24 @@ static json_t *scale(const struct run_facts *f)
 	put(o, "of_imagenet", json_real((double)cell_samples(f->cell) / IMAGENET_IMAGES));
 	put(o, "why",
 		f->prepared->why_scaled[0] ? json_string(f->prepared->why_scaled) : json_null());
+	return o;
+}
+
+/* What there is to read; samples of foreign TFRecord shards are not known. */
+static json_t *data(const struct run_facts *f)
+{
+	const struct dataset *d = f->spec->data;
+	json_t *o;
+
+	if (!d || f->spec->source->flags & SOURCE_NO_FILES)
+		return json_null();
+	o = json_object();
+	put(o, "files", json_integer(d->n_files));
+	put(o, "samples", d->n_samples ? json_integer(d->n_samples) : json_null());
+	put(o, "bytes", json_integer((json_int_t)d->bytes));
+	put(o, "manifest", json_boolean(d->manifest));
+	put(o, "listing_s", d->scan.folders ? json_real(d->scan.seconds) : json_null());
+	put(o, "partial", json_boolean(d->scan.partial));
 	return o;
 }
 
@@ -159,6 +180,7 @@ static void put_shape(json_t *o, const struct run_facts *f)
 	put(o, "readers", json_integer(s->readers));
 	put(o, "allreduce_s", json_real((double)s->allreduce_ns / NSEC_PER_SEC));
 	put(o, "scale", scale(f));
+	put(o, "data", data(f));
 	put(o, "capacity_bytes", json_integer(s->capacity_bytes));
 	put(o, "cpus", number(allowed_cpus(f)));
 	put(o, "demand_bytes_per_s", json_real(s->images_per_s * s->gpus * f->image_bytes));
@@ -241,5 +263,6 @@ json_t *run_record(const struct run_facts *f)
 	put(o, "knobs", config_to_json(f->spec->cfg, SHOWN));
 	put(o, "env", json_incref((json_t *)f->env));
 	doubts_judge(o, f->results->records);
+	put(o, "limit", text(verdict_limit(o)));
 	return o;
 }

@@ -7,7 +7,7 @@
 static const struct doubt_text doubt_texts[] = {
 	{"not-cold",
 		"The first epoch was not cold: cached bytes were left, or fewer bytes came from the origin than the data holds.",
-		"Use a fresh cache folder, or run as root with --bench.drop_caches=yes."},
+		"Use a fresh cache folder, or run as root with --bench.drop_caches=yes; a mount's own cache only its owner can empty."},
 	{"harness-limit",
 		"The harness itself ran out of CPU, so the storage may be faster than shown.",
 		"Give it more cores (--bench.cpus), or emulate fewer or slower GPUs."},
@@ -32,8 +32,8 @@ static const struct doubt_text doubt_texts[] = {
 	{"too-short", "Fewer than 50 steps, or less than ten times the queue, were measured.",
 		"Raise --bench.steps or --bench.max_time."},
 	{"few-repeats", "Too few repeats to tell an effect from chance.", "Add --bench.repeats=7."},
-	{"sample-count", "Some samples were read twice or not at all in an epoch.",
-		"Report it with the folder of this run: this is a fault of the harness or of the filesystem."},
+	{"sample-count", "Some samples were read twice or not at all in an epoch: there are fewer than the steps need, or the harness or the filesystem is at fault.",
+		"Measure more data or fewer --bench.steps; if there are enough samples, report it with the folder of this run."},
 	{"faster-than-synthetic", "The run beat data that is already in memory, which cannot be.",
 		"Run again with --bench.repeats=5; if it stays, the synthetic run was disturbed."},
 };

@@ -153,7 +153,10 @@ static int64_t evict(int root, const char *path)
 
 	if (fd < 0)
 		return -errno;
-	fdatasync(fd); /* dirty pages cannot be dropped */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (page_cache_resident(fd) == 0)
+		return 0;
+	fdatasync(fd); /* dirty pages cannot be dropped, and a sync costs */
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	return page_cache_resident(fd);
 }
