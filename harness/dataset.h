@@ -61,17 +61,17 @@ bool dataset_path_ok(const char *path);
 /* What a listing may cost. */
 struct scan_limits {
 	uint32_t max_files;
-	uint32_t max_samples;      /* of a manifest; 0: all */
-	int64_t timeout_ns;        /* -ETIMEDOUT then, even if the filesystem never answers */
-	int64_t enough_ns;         /* what was found by then will do; 0: the whole tree */
-	int format;                /* enum data_format, or SCAN_ANY_FORMAT: the one with more */
+	uint32_t max_samples; /* of a manifest; 0: all */
+	int64_t timeout_ns;   /* -ETIMEDOUT then, even if the filesystem never answers */
+	int64_t enough_ns;    /* what was found by then will do; 0: the whole tree */
+	int format;           /* enum data_format, or SCAN_ANY_FORMAT: the one with more bytes */
 	const volatile bool *stop; /* set by a signal handler: -EINTR; may be NULL */
 };
 
 /* The data of an existing tree, which is never written to. By its manifest.txt if synth-data has
  * left one; else by listing it: TFRecord shards (.tfrecord, train-*-of-*), or pictures in class
  * folders, at any depth up to 8. Folders that may not be read are counted and left out; links are
- * followed, but not back to where they came from. Of at most 64 files the size is asked; `bytes` is
+ * followed, but not back to where they came from. Of at most 64 files of a format the size is asked; `bytes` is
  * an estimate by them. */
 int dataset_scan(
 	const char *dir, const struct scan_limits *l, struct dataset *ret, struct err *err);

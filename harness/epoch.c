@@ -208,7 +208,7 @@ int epoch_run(struct pipeline *p, const struct run_spec *spec, struct epoch *e, 
 		return p->status;
 	}
 	if (e->stuck)
-		return err_set(err, ETIMEDOUT, "readers did not return from the storage; it hangs");
+		return worker_explain_stuck(p, clock_now_ns(), err);
 	if (c.interrupted)
 		return err_set(err, EINTR, "interrupted");
 	collect(&c);

@@ -50,6 +50,9 @@ static void run_child(
 	fflush(NULL);
 	while (write(out, &code, sizeof(code)) < 0 && errno == EINTR)
 		;
+	/* A process that cannot end would keep them open, and their readers waiting. */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		close(fd);
 	_exit(code); /* handlers of exit() may touch what stuck threads hold */
 }
 

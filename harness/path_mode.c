@@ -8,7 +8,7 @@
  * minute:
  *
  *   listing     5 s, then what was found is enough; 10 s without any answer end it
- *   probe       2 s
+ *   probe       2 s, 4 if nothing comes
  *   runs        50 steps in 15 s; a run ends after 20 s. Several runs share that.
  *
  * The work is done under a guard, because a mount may be dead or die meanwhile. */
@@ -274,7 +274,7 @@ static int probe(struct path_mode *p, const struct cell *c, struct err *err)
 			units_human_rate(
 				p->probe.images_per_s * dataset_mean_bytes(&p->data), rate));
 	else if (p->out)
-		fprintf(p->out, "Probed: not one image in 2 s\n");
+		fprintf(p->out, "Probed: not one image in 4 s\n");
 	return 0;
 }
 

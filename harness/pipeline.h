@@ -164,4 +164,7 @@ void *worker_main(void *arg); /* struct worker * */
 /* Fails the pipeline if a worker has been in one call for more than the timeout. */
 void worker_watchdog(struct pipeline *p, int64_t now_ns);
 
+/* -ETIMEDOUT, and err says who does not return from which file. */
+int worker_explain_stuck(const struct pipeline *p, int64_t now_ns, struct err *err);
+
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe - how fast a folder gives images when nobody paces the readers, in two seconds. */
+/* probe - how fast a folder gives images when nobody paces the readers, in two seconds (four
+ * if nothing comes in the first two). */
 #ifndef HARNESS_PROBE_H
 #define HARNESS_PROBE_H
 

@@ -3,7 +3,7 @@
  *
  * Walks breadth first, by d_type where the filesystem gives it, so that a class folder costs its
  * readdirs and no stat a file (as ImageFolder lists it). Both formats are collected and the one with
- * more samples is kept. The walk runs under a deadline (deadline.h), so a mount that has died does
+ * more bytes is kept. The walk runs under a deadline (deadline.h), so a mount that has died does
  * not hang the caller. */
 #include <ctype.h>
 #include <dirent.h>
@@ -18,13 +18,13 @@
 #include "harness/dataset.h"
 #include "harness/deadline.h"
 
-#define DEPTH_MAX 8        /* levels of folders; ImageNet as it is unpacked has 6 */
-#define STAT_MOST 64       /* files whose mean size stands for all */
-#define SHARD_SAMPLES 1000 /* of a shard, about, when formats are compared: ImageNet's have 1,251 */
+#define DEPTH_MAX 8  /* levels of folders; ImageNet as it is unpacked has 6 */
+#define STAT_MOST 64 /* files whose mean size stands for all */
 
 struct file_list {
 	struct data_file *files;
 	uint32_t n, cap;
+	uint64_t bytes; /* estimated */
 };
 
 struct scan {
@@ -220,8 +220,12 @@ static int is_enough(struct scan *s)
 
 static int fail_at(struct scan *s, const char *path, int code)
 {
-	return err_set(&s->err, code, "%s%s%s: %s; give a folder that can be read", s->root,
-		*path ? "/" : "", path, strerror(code));
+	bool dead = code == ENOTCONN || code == ECONNABORTED;
+
+	return err_set(&s->err, code, "%s%s%s: %s; %s", s->root, *path ? "/" : "", path,
+		strerror(code),
+		dead ? "its daemon has ended: unmount it (umount -l) and mount it again"
+		     : "give a folder that can be read");
 }
 
 /* A folder that is not ours to read, or has gone, is left out; the root is not. */
@@ -283,46 +287,48 @@ static int walk(struct scan *s, int root)
 	return r;
 }
 
-/* Hands over the files of the format asked for, or of the one that has more samples. */
-static void decide(struct scan *s)
-{
-	uint32_t shards = s->found[FORMAT_TFRECORD].n, pictures = s->found[FORMAT_IMAGEFOLDER].n;
-	enum data_format format = s->limits.format == SCAN_ANY_FORMAT
-					  ? (uint64_t)shards * SHARD_SAMPLES >= pictures && shards
-						    ? FORMAT_TFRECORD
-						    : FORMAT_IMAGEFOLDER
-					  : (enum data_format)s->limits.format;
-	struct file_list *l = &s->found[format];
-
-	s->d.format = format;
-	s->d.files = l->files;
-	s->d.n_files = l->n;
-	s->d.scan.left_out = shards + pictures - l->n;
-	*l = (struct file_list){.files = NULL};
-}
-
 /* From a sample of the files. One that has gone since is none of them. */
-static int find_sizes(struct scan *s, int root)
+static int find_sizes(struct scan *s, int root, enum data_format format)
 {
-	struct dataset *d = &s->d;
-	uint32_t n = d->n_files < STAT_MOST ? d->n_files : STAT_MOST, seen = 0;
+	struct file_list *l = &s->found[format];
+	uint32_t n = l->n < STAT_MOST ? l->n : STAT_MOST, seen = 0;
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		struct data_file *f = &d->files[(uint64_t)i * d->n_files / n];
+		struct data_file *f = &l->files[(uint64_t)i * l->n / n];
 		struct stat st;
 
 		if (clock_now_ns() > s->deadline_ns || deadline_passed(&s->call))
 			return -ETIMEDOUT;
 		if (fstatat(root, f->path, &st, 0) < 0)
 			continue;
-		if (d->format == FORMAT_TFRECORD)
+		if (format == FORMAT_TFRECORD)
 			f->size = (uint64_t)st.st_size;
 		sum += (uint64_t)st.st_size;
 		seen++;
 	}
-	d->bytes = seen ? (uint64_t)((double)sum * d->n_files / seen) : 0;
+	l->bytes = seen ? (uint64_t)((double)sum * l->n / seen) : 0;
 	return 0;
+}
+
+/* Hands over the files of the format asked for, or of the one with more bytes. */
+static void decide(struct scan *s)
+{
+	const struct file_list *shards = &s->found[FORMAT_TFRECORD];
+	const struct file_list *pictures = &s->found[FORMAT_IMAGEFOLDER];
+	bool larger = shards->n && (!pictures->n || shards->bytes >= pictures->bytes);
+	enum data_format format = larger ? FORMAT_TFRECORD : FORMAT_IMAGEFOLDER;
+	struct file_list *l;
+
+	if (s->limits.format != SCAN_ANY_FORMAT)
+		format = (enum data_format)s->limits.format;
+	l = &s->found[format];
+	s->d.format = format;
+	s->d.files = l->files;
+	s->d.n_files = l->n;
+	s->d.bytes = l->bytes;
+	s->d.scan.left_out = shards->n + pictures->n - l->n;
+	*l = (struct file_list){.files = NULL};
 }
 
 /* A picture is a sample; what a shard holds is known when it has been read. */
@@ -370,13 +376,14 @@ static int list_tree(struct scan *s, int root)
 {
 	int r = walk(s, root);
 
+	if (!r)
+		r = find_sizes(s, root, FORMAT_TFRECORD);
+	if (!r)
+		r = find_sizes(s, root, FORMAT_IMAGEFOLDER);
 	if (r)
 		return r;
 	decide(s);
-	if (!s->d.n_files)
-		return -ENODATA;
-	r = find_sizes(s, root);
-	return r ? r : make_samples(&s->d);
+	return s->d.n_files ? make_samples(&s->d) : -ENODATA;
 }
 
 static int scan_all(struct deadline_call *call)

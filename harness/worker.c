@@ -7,6 +7,7 @@
  * nothing but the pipeline (which is leaked for its sake) if it was. */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -240,22 +241,50 @@ void worker_close(struct worker *w, struct source_file *f)
 	call_ends(w);
 }
 
-void worker_watchdog(struct pipeline *p, int64_t now_ns)
+/* A worker that has been in one call for timeout_ns or more; NULL: none has. */
+static const struct worker *find_stuck(
+	const struct pipeline *p, int64_t now_ns, int64_t timeout_ns, int64_t *ret_since)
 {
 	for (int i = 0; i < p->gpus * p->readers; i++) {
-		struct worker *w = &p->workers[i];
-		int64_t since = atomic_load_explicit(&w->busy_since_ns, memory_order_acquire);
+		const struct worker *w = &p->workers[i];
 
-		if (!since || now_ns - since < p->timeout_ns)
-			continue;
-		pipeline_fail(p, ETIMEDOUT,
-			"reader %d of GPU %d: %s at offset %llu: no answer for %.1f s; the storage "
-			"hangs, or raise external.timeout",
-			w->number, w->gpu, file_name(p, atomic_load(&w->busy_file)),
-			(unsigned long long)atomic_load(&w->busy_off),
-			(double)(now_ns - since) / NSEC_PER_SEC);
-		return;
+		*ret_since = atomic_load_explicit(&w->busy_since_ns, memory_order_acquire);
+		if (*ret_since && now_ns - *ret_since >= timeout_ns)
+			return w;
 	}
+	return NULL;
+}
+
+static char *say_stuck(const struct worker *w, int64_t ns, char *buf, size_t len)
+{
+	snprintf(buf, len,
+		"reader %d of GPU %d: %s at offset %llu: no answer for %.1f s; the storage hangs, "
+		"or raise external.timeout",
+		w->number, w->gpu, file_name(w->p, atomic_load(&w->busy_file)),
+		(unsigned long long)atomic_load(&w->busy_off), (double)ns / NSEC_PER_SEC);
+	return buf;
+}
+
+void worker_watchdog(struct pipeline *p, int64_t now_ns)
+{
+	char text[sizeof(p->err.msg)];
+	int64_t since;
+	const struct worker *w = find_stuck(p, now_ns, p->timeout_ns, &since);
+
+	if (w)
+		pipeline_fail(p, ETIMEDOUT, "%s", say_stuck(w, now_ns - since, text, sizeof(text)));
+}
+
+int worker_explain_stuck(const struct pipeline *p, int64_t now_ns, struct err *err)
+{
+	char text[sizeof(err->msg)];
+	int64_t since;
+	const struct worker *w = find_stuck(p, now_ns, 0, &since);
+
+	if (w)
+		return err_set(
+			err, ETIMEDOUT, "%s", say_stuck(w, now_ns - since, text, sizeof(text)));
+	return err_set(err, ETIMEDOUT, "readers did not return from the storage; it hangs");
 }
 
 void *worker_main(void *arg)

