@@ -312,9 +312,13 @@ static void judge_once(struct transfer *t)
 /* Hands bytes up: not one more than were asked for. */
 static int hand_up(struct transfer *t, const char *data, size_t len)
 {
-	uint64_t left = t->req->len ? t->req->len - t->done : UINT64_MAX;
+	const struct http_request *req = t->req;
+
+	if (!req->len)
+		return req->each(req->arg, data, len);
+	uint64_t left = req->len - t->done;
 	size_t n = len < left ? len : (size_t)left;
-	int r = n ? t->req->each(t->req->arg, data, n) : 0;
+	int r = req->each(req->arg, data, n);
 
 	if (r)
 		return r;
@@ -466,8 +470,6 @@ static int attempt(struct transfer *t)
 		return r;
 	t->judged = t->complete = false;
 	t->verdict = 0;
-	if (!t->req->len)
-		t->done = 0;
 	t->skipped = 0;
 	t->retry_ns = 0;
 	t->answer->status = 0;

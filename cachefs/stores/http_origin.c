@@ -231,7 +231,7 @@ static int check_version(void *arg, const struct http_answer *a)
 {
 	const struct object *obj = arg;
 
-	if (!a->sized || a->obj.size != obj->size)
+	if (a->obj.size != obj->size)
 		return -ESTALE;
 	if (a->obj.version == obj->version || (*obj->etag && !*a->obj.etag))
 		return 0;
