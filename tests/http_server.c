@@ -112,7 +112,7 @@ static void *accept_all(void *arg)
 	for (int n = 0; n < CONNECTIONS_MAX; n++) {
 		struct connection *c = &s->connection[n];
 
-		c->fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+		c->fd = accept(s->listener, NULL, NULL);
 		if (c->fd < 0)
 			return NULL;
 		c->server = s;

@@ -9,6 +9,7 @@ make_tree data
 find data -name '.*' -type f -delete # nginx never lists these
 mkdir data/html data/secret
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+	-addext subjectAltName=IP:127.0.0.1 \
 	-keyout key -out cert 2>/dev/null || touch no-tls
 tls="listen 127.0.0.1:$PORT_TLS ssl http2; ssl_certificate $T/cert; ssl_certificate_key $T/key;"
 [ ! -e no-tls ] || tls=

@@ -21,6 +21,7 @@ AWS_ENDPOINT_URL=$URL same "bucket/a b" 's3://bucket/a b'
 refused 'check the path' origin_read "${URL}absent" tree
 refused 'nothing is there; check the path' origin_read --s3.endpoint="$URL" s3://bucket/absent tree
 refused 'check the path' origin_read --s3.endpoint="$URL" s3://other tree
+refused 'check the path' origin_read --s3.endpoint="$URL" s3://many tree # a folder, but no bucket
 refused 'answered 400' origin_read --http.listing=autoindex "$URL" tree
 
 # ---- a slow remote is slow, and whole ----

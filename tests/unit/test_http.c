@@ -78,6 +78,26 @@ static void test_denied_is_not_sent_again(void **state)
 	status_gives("401 Unauthorized", 1, -EACCES, 1);
 }
 
+/* A body that does not end is not read to its end. */
+static bool deny_at_length(struct bad_origin *f, struct http_call *call)
+{
+	http_say(call, "HTTP/1.1 403 Forbidden\nContent-Length: 90000000\n\n");
+	for (int i = 0; i < 300; i++)
+		send_bytes(call, 0, SIZE);
+	return false;
+}
+
+static void test_denied_at_length(void **state)
+{
+	struct bad_origin f;
+
+	set_up(&f, "");
+	play(&f, deny_at_length, 99);
+	assert_int_equal(fetch(&f, 1000, 5000, NULL), -EACCES);
+	assert_true(counter_get(f.st->counters, ORIGIN_bytes) < 1000000);
+	tear_down(&f);
+}
+
 static void test_changed_is_stale(void **state)
 {
 	status_gives("412 Precondition Failed", 1, -ESTALE, 1);
@@ -221,7 +241,7 @@ static void stalls(trick_fn *trick, int times, int want, int64_t min_ms, int64_t
 {
 	struct bad_origin f;
 
-	set_up(&f, "http.timeout=300ms");
+	set_up(&f, "http.timeout=500ms");
 	play(&f, trick, times);
 	int64_t start_ns = clock_now_ns();
 
@@ -232,9 +252,9 @@ static void stalls(trick_fn *trick, int times, int want, int64_t min_ms, int64_t
 
 static void test_stalls_end(void **state)
 {
-	stalls(stall, 1, 0, 300, 550);
-	stalls(stall_in_body, 1, 0, 300, 550);
-	stalls(stall, 99, -EIO, 550, 900);
+	stalls(stall, 1, 0, 500, 5000);
+	stalls(stall_in_body, 1, 0, 500, 5000);
+	stalls(stall, 99, -EIO, 900, 5000);
 }
 
 static bool drip(struct bad_origin *f, struct http_call *call)
@@ -251,7 +271,41 @@ static bool drip(struct bad_origin *f, struct http_call *call)
 
 static void test_a_drip_ends(void **state)
 {
-	stalls(drip, 99, -EIO, 550, 900);
+	stalls(drip, 99, -EIO, 900, 1900);
+}
+
+/* Slower than the deadline of a byte, faster than that of the whole. */
+static bool steady(struct bad_origin *f, struct http_call *call)
+{
+	uint64_t first, last;
+
+	say_honest(call, &first, &last);
+	for (int i = 0; i < 5; i++) {
+		clock_sleep_until(clock_now_ns() + 150 * NSEC_PER_MSEC);
+		send_bytes(call, first + 40000 * (uint64_t)i, 40000);
+	}
+	return true;
+}
+
+/* All bytes, but not the end of the body. */
+static bool leave_open(struct bad_origin *f, struct http_call *call)
+{
+	uint64_t first, last;
+
+	if (!http_call_range(call, SIZE, &first, &last))
+		return false;
+	say_part(call, first, last, SIZE);
+	http_say(call, "ETag: " ETAG "\nTransfer-Encoding: chunked\n\n%" PRIx64 "\n",
+		last - first + 1);
+	send_bytes(call, first, last - first + 1);
+	http_hang(call);
+	return false;
+}
+
+static void test_slow_is_not_stalled(void **state)
+{
+	stalls(steady, 1, 0, 700, 5000);
+	stalls(leave_open, 1, 0, 0, 5000);
 }
 
 static void *interrupt_soon(void *arg)
@@ -325,6 +379,7 @@ static void test_wrong_ranges(void **state)
 		"Content-Range: bytes 1000-200998/300000",
 		"Content-Range: bytes 1000-201000/300000",
 		"Content-Range: bytes 0-199999/300000",
+		"Content-Range: bytes 999-200999/300000",
 		"Content-Range: bytes 1000-200999/*",
 		"Content-Range: bytes 200999-1000/300000",
 		"Content-Range: octets 1000-200999/300000",
@@ -488,6 +543,7 @@ int main(void)
 		cmocka_unit_test(test_reads_any_range),
 		cmocka_unit_test(test_absent_names),
 		cmocka_unit_test(test_denied_is_not_sent_again),
+		cmocka_unit_test(test_denied_at_length),
 		cmocka_unit_test(test_changed_is_stale),
 		cmocka_unit_test(test_other_statuses_are_not_sent_again),
 		cmocka_unit_test(test_server_errors_are_sent_again),
@@ -497,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_broken_for_good_is_an_error),
 		cmocka_unit_test(test_stalls_end),
 		cmocka_unit_test(test_a_drip_ends),
+		cmocka_unit_test(test_slow_is_not_stalled),
 		cmocka_unit_test(test_interrupt_ends_waits),
 		cmocka_unit_test(test_more_than_asked_for_is_cut),
 		cmocka_unit_test(test_wrong_ranges),

@@ -284,6 +284,42 @@ static void test_autoindex(void **state)
 	config_free(cfg);
 }
 
+/* Without entity tags in the listing a change between two attempts still shows. */
+static bool serve_changing(void *arg, struct http_call *call)
+{
+	_Atomic int *reads = arg;
+	uint64_t first, last;
+
+	if (!*call->range || !http_call_range(call, SIZE, &first, &last))
+		return serve_autoindex(NULL, call);
+	say_part(call, first, last, SIZE);
+	http_say(call,
+		"ETag: \"%d\"\nLast-Modified: Thu, 02 Jan 2025 03:04:05 GMT\n"
+		"Content-Length: %" PRIu64 "\n\n",
+		*reads, last - first + 1);
+	send_bytes(call, first, (*reads)++ ? last - first + 1 : 5000);
+	return false;
+}
+
+static void test_autoindex_changes_between_attempts(void **state)
+{
+	_Atomic int reads = 0;
+	struct http_server *s = http_server_new(serve_changing, &reads);
+	struct config *cfg = test_config("http.backoff=1ms");
+	struct err err = {0};
+	struct store *st = store_find("http")->open(cfg, http_server_url(s), NULL, &err);
+	struct object obj;
+	char bytes[10000];
+
+	assert_non_null(st);
+	assert_int_equal(store_stat(st, "f", STORE_WAIT, &obj), 0);
+	assert_int_equal(store_read(st, &obj, 0, bytes, sizeof(bytes)), -ESTALE);
+	assert_int_equal(reads, 2);
+	st->ops->close(st);
+	http_server_free(s);
+	config_free(cfg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_bad_addresses),
 		cmocka_unit_test(test_bad_servers),
 		cmocka_unit_test(test_autoindex),
+		cmocka_unit_test(test_autoindex_changes_between_attempts),
 	};
 
 	bad_origin_environment();
