@@ -14,6 +14,8 @@
 AUTO_FREE(leave, struct worker, worker_leave);
 AUTO_FREE(json, json_t, json_decref);
 
+#define NOTICES_AHEAD 4096 /* of a million files at once */
+
 /* ---- statistics ---- */
 
 static const char *mode_name(const struct fs *fs)
@@ -59,6 +61,9 @@ json_t *fs_stats(struct fs *fs)
 	json_object_set_new(all, "pid", json_integer(getpid()));
 	json_object_set_new(all, "uptime_s",
 		json_real((double)(clock_now_ns() - fs->started_ns) / NSEC_PER_SEC));
+	json_object_set_new(all, "cpu",
+		json_pack("{s:i,s:s}", "count", fs->workers.cpus, "why",
+			fs->cfg->cpu.count > 0 ? "cpu.count" : fs->workers.topology.why));
 	json_object_set_new(all, "cpu_s", json_real((double)clock_cpu_ns() / NSEC_PER_SEC));
 	json_object_set_new(all, "knobs", config_to_json(fs->cfg, OWNER_CACHEFS));
 	return all;
@@ -97,6 +102,8 @@ void fs_lookup_control(struct fs *fs, fuse_req_t req, const char *name)
 
 /* ---- control ---- */
 
+/* The kernel forgets all that is below path, and path itself also where it is not there yet. When
+ * this returns it has. */
 void fs_dropped(const char *path, void *arg)
 {
 	struct fs *fs = arg;
@@ -104,11 +111,15 @@ void fs_dropped(const char *path, void *arg)
 	struct inode **all = inode_collect(fs->inodes, path, &n);
 
 	for (size_t i = 0; i < n; i++) {
+		fs_forget_name(fs, all[i]->text, false);
 		notify_node(fs->notify, all[i]->id);
-		fs_forget_name(fs, all[i]);
 		inode_put(fs->inodes, all[i]);
+		if (i % NOTICES_AHEAD == 0)
+			notify_flush(fs->notify);
 	}
 	free(all);
+	fs_forget_name(fs, path, true);
+	notify_flush(fs->notify);
 }
 
 static json_t *run_message(struct fs *fs, const char *text, size_t len)

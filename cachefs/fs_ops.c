@@ -80,20 +80,17 @@ void fs_reply_error(struct fs *fs, fuse_req_t req, int code)
 	fuse_reply_err(req, -code);
 }
 
-void fs_forget_name(struct fs *fs, const struct inode *node)
+void fs_forget_name(struct fs *fs, const char *name, bool listing)
 {
-	const char *slash = strrchr(node->text, '/');
-	AUTO(free) char *folder = strdup(node->text);
-
-	if (!folder || node->id <= INODE_CONTROL)
-		return;
-	folder[slash ? slash - node->text : 0] = '\0';
-	uint64_t id = inode_id_of(fs->inodes, folder);
+	const char *slash = strrchr(name, '/');
+	AUTO(free) char *folder = strndup(name, slash ? (size_t)(slash - name) : 0);
+	uint64_t id = folder && *name ? inode_id_of(fs->inodes, folder) : 0;
 
 	if (!id)
 		return;
-	notify_name(fs->notify, id, slash ? slash + 1 : node->text);
-	notify_node(fs->notify, id);
+	notify_name(fs->notify, id, slash ? slash + 1 : name);
+	if (listing)
+		notify_node(fs->notify, id);
 }
 
 int fs_child_name(const struct inode *folder, const char *name, char ret[NAME_BYTES])
@@ -149,7 +146,7 @@ static void reply_lookup(struct fs *fs, fuse_req_t req, int r, const struct obje
 		return;
 	}
 	if (changed)
-		fs_forget_name(fs, node);
+		fs_forget_name(fs, node->text, true);
 	fs_entry(fs, node, &entry);
 	if (fuse_reply_entry(req, &entry) < 0)
 		inode_forget(fs->inodes, entry.ino, 1);
@@ -275,7 +272,7 @@ static void run_outdated(struct pending *p)
 	inode_outdate(p->fs->inodes, p->node);
 	if (store_stat(top, name, STORE_NOWAIT, &now) < 0 || now.version == p->node->version)
 		store_stat(top, name, STORE_FRESH, &now);
-	fs_forget_name(p->fs, p->node);
+	fs_forget_name(p->fs, name, true);
 	fuse_req_t req = pending_claim(p);
 
 	if (req)

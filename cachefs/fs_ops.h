@@ -80,8 +80,8 @@ int fs_child_name(const struct inode *folder, const char *name, char ret[NAME_BY
 /* Runs p on the fetch pool, or here with fuse.dispatch=inline. */
 void fs_defer(struct fs *fs, struct pending *p, void (*run)(struct pending *p));
 
-/* Makes the kernel ask again for the name of a node (its folder's listing included). */
-void fs_forget_name(struct fs *fs, const struct inode *node);
+/* Makes the kernel ask again for a name, and for the listing of its folder. */
+void fs_forget_name(struct fs *fs, const char *name, bool listing);
 
 /* fs_dir.c */
 struct listings *listings_new(void);

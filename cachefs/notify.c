@@ -19,8 +19,9 @@ struct notify {
 	struct fuse_session *se;
 	pthread_t thread;
 	pthread_mutex_t lock; /* all below */
-	pthread_cond_t changed;
+	pthread_cond_t changed, told_some;
 	struct notice *first, **end;
+	uint64_t added, told;
 	bool stop;
 };
 
@@ -52,8 +53,20 @@ static void *run_notify(void *arg)
 		else
 			fuse_lowlevel_notify_inval_inode(n->se, notice->id, 0, 0);
 		free(notice);
+		HOLD(&n->lock);
+		n->told++;
+		pthread_cond_broadcast(&n->told_some);
 	}
 	return NULL;
+}
+
+void notify_flush(struct notify *n)
+{
+	HOLD(&n->lock);
+	uint64_t until = n->added;
+
+	while (n->told < until && !n->stop)
+		pthread_cond_wait(&n->told_some, &n->lock);
 }
 
 struct notify *notify_new(struct fuse_session *se, struct err *err)
@@ -66,6 +79,7 @@ struct notify *notify_new(struct fuse_session *se, struct err *err)
 		n->end = &n->first;
 		pthread_mutex_init(&n->lock, NULL);
 		pthread_cond_init(&n->changed, NULL);
+		pthread_cond_init(&n->told_some, NULL);
 		r = pthread_create(&n->thread, NULL, run_notify, n);
 	}
 	if (r) {
@@ -83,6 +97,7 @@ void notify_free(struct notify *n)
 	pthread_mutex_lock(&n->lock);
 	n->stop = true;
 	pthread_cond_broadcast(&n->changed);
+	pthread_cond_broadcast(&n->told_some);
 	pthread_mutex_unlock(&n->lock);
 	pthread_join(n->thread, NULL);
 	while (n->first) {
@@ -91,6 +106,7 @@ void notify_free(struct notify *n)
 		n->first = notice->next;
 		free(notice);
 	}
+	pthread_cond_destroy(&n->told_some);
 	pthread_cond_destroy(&n->changed);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
@@ -109,6 +125,7 @@ static void add_notice(struct notify *n, uint64_t id, const char *name)
 	HOLD(&n->lock);
 	*n->end = notice;
 	n->end = &notice->next;
+	n->added++;
 	pthread_cond_signal(&n->changed);
 }
 

@@ -21,6 +21,9 @@ void notify_free(struct notify *n);
 /* The kernel forgets name (one component) in folder; it will look it up again. Never waits. */
 void notify_name(struct notify *n, uint64_t folder, const char *name);
 
+/* Waits until the kernel has taken all that was said so far. Not for handlers of requests. */
+void notify_flush(struct notify *n);
+
 /* The kernel drops pages and attributes of a node (of a folder: its listing). Never waits. */
 void notify_node(struct notify *n, uint64_t id);
 

@@ -19,8 +19,11 @@ static void worker_end(void *arg)
 int workers_init(struct workers *set, const struct config *cfg, struct counter_set *count)
 {
 	*set = (struct workers){.counters = count, .bind = cfg->cpu.bind};
-	if (set->bind != BIND_NONE && topology_read("", &set->topology, NULL) < 0)
+	if (topology_read("", &set->topology, NULL) < 0) {
+		set->topology = (struct topology){.allowed = 1, .why = "not known"};
 		set->bind = BIND_NONE;
+	}
+	set->cpus = topology_count(&set->topology, cfg->cpu.count);
 	return -pthread_key_create(&set->key, worker_end);
 }
 
@@ -41,8 +44,8 @@ static struct worker *worker_start(struct workers *set)
 	counter_add(set->counters, FUSE_threads, 1);
 	counter_add(set->counters, FUSE_threads_created, 1);
 	if (set->bind != BIND_NONE)
-		topology_bind_thread(&set->topology, atomic_fetch_add(&set->next_cpu, 1),
-			set->bind == BIND_SPREAD);
+		topology_bind_thread(&set->topology,
+			atomic_fetch_add(&set->next_cpu, 1) % set->cpus, set->bind == BIND_SPREAD);
 	return w;
 }
 

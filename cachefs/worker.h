@@ -16,6 +16,7 @@ struct workers {
 	struct counter_set *counters;
 	pthread_key_t key;
 	int bind; /* enum cpu_bind */
+	int cpus; /* cpu.count resolved */
 	struct topology topology;
 	_Atomic int next_cpu;
 };

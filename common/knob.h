@@ -61,6 +61,8 @@ enum bench_sync { SYNC_STEP, SYNC_NONE };
  * "1ms" is. */
 #define KNOB_VALUE_AUTO (-1)
 #define KNOB_VALUE_NEVER (-1)
+#define CPU_COUNT_CEIL (-2)
+#define CPU_COUNT_FLOOR (-3)
 #define PAGE_CACHE_ANY (-1) /* bench.page_cache=any: no limit */
 #define BENCH_DECODE_NONE (-2)
 

@@ -18,6 +18,7 @@
 
 #include "common/cleanup.h"
 #include "common/file.h"
+#include "common/knob.h"
 
 #define SMALL_FILE 65536
 
@@ -250,6 +251,15 @@ int topology_cpus(const struct topology *t, enum cpu_round round_as)
 	if (n < 1)
 		return 1;
 	return n > t->allowed ? t->allowed : (int)n;
+}
+
+int topology_count(const struct topology *t, int64_t knob)
+{
+	if (knob > 0)
+		return (int)knob;
+	return topology_cpus(t, knob == CPU_COUNT_CEIL    ? CPU_CEIL
+				: knob == CPU_COUNT_FLOOR ? CPU_FLOOR
+							  : CPU_AUTO);
 }
 
 int topology_bind_thread(const struct topology *t, int index, bool spread)

@@ -31,6 +31,9 @@ enum cpu_round { CPU_AUTO, CPU_CEIL, CPU_FLOOR };
  * allowed. */
 int topology_cpus(const struct topology *t, enum cpu_round round);
 
+/* What the knob cpu.count asks for: a number, or a negative word of its row. */
+int topology_count(const struct topology *t, int64_t knob);
+
 /* Binds the calling thread to one of the allowed CPUs: index-th compactly or spread over caches. */
 int topology_bind_thread(const struct topology *t, int index, bool spread);
 

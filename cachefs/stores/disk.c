@@ -383,7 +383,7 @@ static int fill_threads(const struct config *cfg)
 	if (cfg->cache.fill_threads > 0)
 		return (int)cfg->cache.fill_threads;
 	if (!topology_read("", &t, NULL))
-		cpus = topology_cpus(&t, CPU_AUTO);
+		cpus = topology_count(&t, cfg->cpu.count);
 	return cpus < FILL_THREADS_MAX ? cpus : FILL_THREADS_MAX;
 }
 

@@ -3,6 +3,7 @@
 #include "tests/unit/test.h"
 
 #include "common/cleanup.h"
+#include "common/knob.h"
 #include "common/topology.h"
 
 static char *root;
@@ -129,6 +130,16 @@ static void affinity_caps_a_larger_quota(void **state)
 	assert_int_equal(topology_cpus(&t, CPU_AUTO), 2);
 }
 
+static void cpu_count_is_a_number_or_a_rounding(void **state)
+{
+	struct topology t = {.allowed = 4, .quota = 1.4};
+
+	assert_int_equal(topology_count(&t, 3), 3);
+	assert_int_equal(topology_count(&t, KNOB_VALUE_AUTO), 1);
+	assert_int_equal(topology_count(&t, CPU_COUNT_CEIL), 2);
+	assert_int_equal(topology_count(&t, CPU_COUNT_FLOOR), 1);
+}
+
 static void threads_bind_to_one_cpu(void **state)
 {
 	struct topology t;
@@ -155,6 +166,7 @@ int main(void)
 			limits_above_the_machine_are_none, make_root, remove_root),
 		cmocka_unit_test(a_narrower_mask_is_seen),
 		cmocka_unit_test(affinity_caps_a_larger_quota),
+		cmocka_unit_test(cpu_count_is_a_number_or_a_rounding),
 		cmocka_unit_test(threads_bind_to_one_cpu),
 	};
 
