@@ -290,8 +290,8 @@ static int finish(struct ctl *c, const char *op, const struct progress *p)
 	return *c->err.msg ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* The tier that keeps most: the lowest layer with a capacity. */
-static int check_fits(struct ctl *c, const json_t *stats, const struct progress *p)
+/* Whether so many bytes fit into the tier that keeps most: the lowest layer with a capacity. */
+static int check_fits(struct ctl *c, const json_t *stats, json_int_t bytes)
 {
 	const json_t *order = json_object_get(stats, "order");
 	char need[UNITS_MAX], have[UNITS_MAX];
@@ -303,11 +303,11 @@ static int check_fits(struct ctl *c, const json_t *stats, const struct progress 
 
 		if (capacity <= 0 || !strcmp(name, "meta"))
 			continue;
-		if (p->bytes <= capacity)
+		if (bytes <= capacity)
 			return 0;
 		return err_set(&c->err, ENOSPC,
 			"%s: %s do not fit into tier %s of %s; raise %s.capacity, or warm less",
-			c->mount, units_human_bytes((double)p->bytes, need), name,
+			c->mount, units_human_bytes((double)bytes, need), name,
 			units_human_bytes((double)capacity, have), name);
 	}
 	return err_set(&c->err, ENOSPC,
@@ -320,7 +320,7 @@ static int end_job(struct ctl *c, const char *op, const json_t *stats, const str
 		json_dumpf(p->job, stdout, JSON_INDENT(1));
 		putchar('\n');
 	}
-	if (!strcmp(op, "warm") && !p->errors && check_fits(c, stats, p) < 0)
+	if (!strcmp(op, "warm") && !p->errors && check_fits(c, stats, p->bytes) < 0)
 		return EXIT_FAILED;
 	return finish(c, op, p);
 }
@@ -361,6 +361,10 @@ static int run_drop(struct ctl *c, char **paths, int n)
 
 static int run_warm(struct ctl *c, char **paths, int n)
 {
+	AUTO(json) json_t *stats = read_stats(c);
+
+	if (!stats || check_fits(c, stats, 1) < 0)
+		return EXIT_FAILED;
 	return run_job(c, "warm", paths, n);
 }
 

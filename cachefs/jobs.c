@@ -23,6 +23,7 @@ struct job {
 	enum job_state state;
 	struct control_message msg;
 	int64_t files, files_done, bytes, bytes_done, errors;
+	bool full;       /* the tier takes no more, so the rest is left out */
 	char error[512]; /* the first one */
 };
 
@@ -97,10 +98,10 @@ static void note_error(struct jobs *j, struct job *job, const char *name, int co
 			strerror(-code));
 }
 
-static bool stopping(struct jobs *j)
+static bool stopping(struct jobs *j, const struct job *job)
 {
 	HOLD(&j->lock);
-	return j->stop;
+	return j->stop || job->full;
 }
 
 typedef void visit_fn(struct jobs *j, struct job *job, const struct object *file);
@@ -108,7 +109,7 @@ typedef void visit_fn(struct jobs *j, struct job *job, const struct object *file
 /* Visits every file of what is listed in todo, folders before their content; frees the entries. */
 static void walk(struct jobs *j, struct job *job, struct entry *todo, visit_fn *visit)
 {
-	while (todo && !stopping(j)) {
+	while (todo && !stopping(j, job)) {
 		struct entry *e = todo;
 		struct gather g = {.folder = e->name};
 		int r = 0;
@@ -163,12 +164,13 @@ static void fetch_file(void *arg)
 {
 	struct fetch *f = arg;
 	struct jobs *j = f->jobs;
-	int r = stopping(j) ? -ECANCELED : stack_warm(j->stack, &f->obj);
+	int r = stopping(j, f->job) ? -ECANCELED : stack_warm(j->stack, &f->obj);
 
 	if (r < 0)
 		note_error(j, f->job, f->name, r);
 	pthread_mutex_lock(&j->lock);
 	f->job->files_done++;
+	f->job->full |= r == -ENOSPC;
 	f->job->bytes_done += r < 0 ? 0 : (int64_t)f->obj.size;
 	j->in_flight--;
 	pthread_cond_broadcast(&j->changed);
@@ -209,7 +211,7 @@ static void warm_file(struct jobs *j, struct job *job, const struct object *file
 		f->obj.name = f->name;
 		take_place(j, j->window - 1);
 	}
-	while (r == -EAGAIN && !stopping(j)) {
+	while (r == -EAGAIN && !stopping(j, job)) {
 		r = stack_submit(j->stack, fetch_file, f);
 		if (r == -EAGAIN) /* readers have the pool: let them */
 			clock_sleep_until(clock_now_ns() + 10 * NSEC_PER_MSEC);
@@ -245,7 +247,7 @@ static void run_warm(struct jobs *j, struct job *job)
 static void run_drop(struct jobs *j, struct job *job)
 {
 	set_state(j, job, JOB_WORKING);
-	for (size_t i = 0; i < job->msg.n && !stopping(j); i++) {
+	for (size_t i = 0; i < job->msg.n && !stopping(j, job); i++) {
 		const char *path = job->msg.paths[i];
 		int r = store_drop(stack_top(j->stack), path);
 

@@ -13,8 +13,8 @@
 
 #define LAYERS_MAX 16
 #define QUEUE_MAX 65536 /* more than the kernel has requests under way */
-
 #define WARM_RESEND_NS (250 * NSEC_PER_MSEC)
+#define WARM_MEM_NS NSEC_PER_SEC /* memory keeps a block as it lands, or not */
 
 AUTO_FREE(list, char *, list_free);
 
@@ -312,11 +312,14 @@ static int send_block(struct stack *s, const struct object *obj, uint64_t off)
 }
 
 /* A tier that writes behind takes its time, and leaves a block out while its queue is full: then
- * the block is sent again. */
+ * the block is sent again, ever more seldom, as the tier may never want it. */
 static int warm_block(struct stack *s, struct store *tier, const struct object *obj, uint64_t off)
 {
-	int64_t now_ns = clock_now_ns(), until_ns = now_ns + s->timeout_ns, send_ns = now_ns;
+	int64_t now_ns = clock_now_ns(), send_ns = now_ns, resend_ns = WARM_RESEND_NS;
+	int64_t until_ns = now_ns + (tier == s->mem ? WARM_MEM_NS : s->timeout_ns);
 
+	if (counter_get(tier->counters, LAYER_capacity_bytes) <= 0)
+		return -ENOSPC;
 	while (!holds(tier, obj, off)) {
 		if (now_ns > until_ns)
 			return -ENOSPC;
@@ -325,7 +328,8 @@ static int warm_block(struct stack *s, struct store *tier, const struct object *
 
 			if (r < 0)
 				return r;
-			send_ns = clock_now_ns() + WARM_RESEND_NS;
+			send_ns = clock_now_ns() + resend_ns;
+			resend_ns *= 2;
 		} else {
 			clock_sleep_until(now_ns + NSEC_PER_MSEC / 2);
 		}
