@@ -31,8 +31,10 @@ static int fail(int exit_code, const struct err *err)
 
 static int check_place(const struct mount_request *req, struct err *err)
 {
-	if (mount_given_fd(req->mountpoint) >= 0)
-		return EXIT_DONE;
+	int fd = mount_given_fd(req->mountpoint);
+
+	if (fd >= 0)
+		return mount_check_fd(fd, err) < 0 ? EXIT_USAGE : EXIT_DONE;
 	if (mount_prepare(req->mountpoint, req->nonempty, err) < 0)
 		return EXIT_USAGE;
 	return mount_check_device(err) < 0 ? EXIT_FAILED : EXIT_DONE;

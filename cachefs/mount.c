@@ -13,12 +13,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 
+#define FUSE_DEVICE makedev(10, 229) /* devices.txt of the kernel */
 #define PROBE_NS (5 * NSEC_PER_SEC)
 
 extern char **environ;
@@ -85,6 +87,18 @@ int mount_given_fd(const char *path)
 		return -1;
 	fd = strtol(path + strlen(prefix), &end, 10);
 	return *end || fd < 0 || fd > INT_MAX ? -1 : (int)fd;
+}
+
+int mount_check_fd(int fd, struct err *err)
+{
+	struct stat st;
+
+	if (!fstat(fd, &st) && S_ISCHR(st.st_mode) && st.st_rdev == FUSE_DEVICE)
+		return 0;
+	return err_set(err, EINVAL,
+		"/dev/fd/%d: no /dev/fuse is open there; whoever gives a descriptor opens it, "
+		"mounts with fd=%d and passes it on",
+		fd, fd);
 }
 
 /* realpath() of a path whose last component must not be touched. */

@@ -27,6 +27,9 @@ void mount_unescape(char *s);
 /* N of "/dev/fd/N", a /dev/fuse that the caller has opened and mounted; -1 for any other path. */
 int mount_given_fd(const char *path);
 
+/* Whether fd is one; -EINVAL and err. */
+int mount_check_fd(int fd, struct err *err);
+
 /* The absolute path of a mount point, which may be a dead mount. malloc'ed; NULL and err. */
 char *mount_resolve(const char *path, struct err *err);
 

@@ -128,13 +128,23 @@ char *options_public_url(const char *origin)
 	return url;
 }
 
+static bool is_url(const char *origin)
+{
+	static const char *const schemes[] = {"http://", "https://", "s3://"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (!strncmp(origin, schemes[i], strlen(schemes[i])))
+			return true;
+	return false;
+}
+
 /* Folders become absolute, since the daemon leaves its working directory. */
 static char *resolve_origin(const char *origin, struct err *err)
 {
 	const char *path = strncmp(origin, "dir:", 4) ? origin : origin + 4;
 	char *ret;
 
-	if (strstr(origin, "://"))
+	if (is_url(origin))
 		return strdup(origin);
 	ret = realpath(path, NULL);
 	if (!ret)

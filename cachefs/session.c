@@ -171,12 +171,21 @@ static void release_stderr(int saved, char *ret_line, size_t size)
 
 static const char *remedy(const char *said)
 {
-	if (strstr(said, "user_allow_other"))
-		return "; add the line user_allow_other to /etc/fuse.conf as root, or leave out "
-		       "allow_other";
-	if (strstr(said, "fusermount3"))
-		return "; install package fuse3, or mount as root";
-	return "; see dmesg, or mount as root";
+	static const struct {
+		const char *words, *remedy;
+	} known[] = {
+		{"user_allow_other", "add the line user_allow_other to /etc/fuse.conf as root, or "
+				     "leave out allow_other"},
+		{"write access to mountpoint", "choose a folder that belongs to this user"},
+		{"mount_max", "unmount some, or raise mount_max in /etc/fuse.conf"},
+		{"failed to exec", "install package fuse3, or mount as root"},
+		{"fusermount3", "is fusermount3 setuid root? else mount as root"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strstr(said, known[i].words))
+			return known[i].remedy;
+	return "see dmesg, or mount as root";
 }
 
 static int mount_here(struct session *s, struct err *err)
@@ -196,7 +205,7 @@ static int mount_here(struct session *s, struct err *err)
 	}
 	if (!*said)
 		snprintf(said, sizeof(said), "%s", *libfuse_said ? libfuse_said : "mount failed");
-	return err_set(err, EPERM, "%s: cannot mount: %s%s", path, said, remedy(said));
+	return err_set(err, EPERM, "%s: cannot mount: %s; %s", path, said, remedy(said));
 }
 
 /* ---- opening ---- */
@@ -212,10 +221,10 @@ static int check_origin(struct stack *stack, const char *url, struct err *err)
 			"the path",
 			url);
 	if (r < 0)
-		return err_set(err, -r,
-			"%s: the origin does not answer as it should: %s; check "
-			"the address, or try it with curl",
-			url, strerror(-r));
+		return err_set(err, -r, "%s: the origin does not answer as it should: %s; %s", url,
+			strerror(-r),
+			strstr(url, "://") ? "check the address, or try it with curl"
+					   : "give a folder that this user may read");
 	if (!root.is_dir)
 		return err_set(err, ENOTDIR, "%s: this is a file; give the folder above it", url);
 	return 0;
