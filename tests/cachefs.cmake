@@ -38,10 +38,19 @@ add_executable(bench_stack_rate bench/stack_rate.c)
 target_link_libraries(bench_stack_rate PRIVATE null_origin)
 set_target_properties(bench_stack_rate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 
-# Mounts for real, in namespaces of their own.
-feedrate_script(system/mount_answers.sh)
-feedrate_script(system/mount_life.sh)
-feedrate_script(system/mount_model.sh)
+# Origins over real servers.
 feedrate_script(system/mount_origins.sh)
 feedrate_script(system/origin_nginx.sh)
 feedrate_script(system/origin_remote.sh)
+
+# Mounts for real, in namespaces of their own.
+feedrate_script(system/mount_answers.sh)
+feedrate_script(system/mount_bad.sh)
+feedrate_script(system/mount_change.sh)
+feedrate_script(system/mount_control.sh)
+feedrate_script(system/mount_knobs.sh)
+feedrate_script(system/mount_life.sh)
+feedrate_script(system/mount_model.sh)
+feedrate_script(system/mount_stall.sh)
+feedrate_script(system/mount_tiers.sh)
+feedrate_script(system/mount_user.sh)

@@ -4,7 +4,7 @@
 #
 #   $T        a folder of the test's own
 #   $M        an empty mount point in it
-#   start ORIGIN [OPTIONS]    mounts at $M; stop: unmounts and waits for the daemon's end
+#   start ORIGIN [OPTION...]  mounts at $M; stop: unmounts and waits for the daemon's end
 #   refused CODE PATTERN COMMAND...   it fails with CODE and one line on standard error like PATTERN,
 #                                     and leaves nothing mounted
 set -u
@@ -61,6 +61,17 @@ stat_of()
 	cachefs-ctl stats "${2:-$M}" | sed -n "s/^$1 //p"
 }
 
+# is KEY -lt NUMBER: of the statistics. compare: the same without a message.
+compare()
+{
+	[ "$(stat_of "$1")" "$2" "$3" ]
+}
+
+is()
+{
+	compare "$@" || fail "$1 is $(stat_of "$1"), should be $2 $3"
+}
+
 start()
 {
 	local origin=$1
@@ -75,7 +86,7 @@ ended()
 		kill -0 "$1" 2>/dev/null || return 0
 		sleep 0.05
 	done
-	fail "process $1 still runs"
+	fail "process $1 still runs: $(grep -h State: /proc/"$1"/task/*/status | sort | uniq -c)"
 }
 
 stop()
@@ -95,10 +106,10 @@ refused()
 	not mounted || fail "$*: left a mount behind"
 }
 
-# Waits up to 10 s for a command to succeed.
+# Waits up to 30 s for a command to succeed.
 until_true()
 {
-	for _ in $(seq 200); do
+	for _ in $(seq 600); do
 		if "$@"; then
 			return 0
 		fi
