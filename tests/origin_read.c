@@ -223,6 +223,14 @@ static int run(struct tool *t, int n, char **word)
 	return !strcmp(word[1], "rate") ? rate(t, arg) : tree(t, arg);
 }
 
+static void print_stats(struct stack *s)
+{
+	json_t *stats = stack_stats(s);
+
+	json_dumpf(stats, stderr, JSON_INDENT(1));
+	json_decref(stats);
+}
+
 int main(int argc, char **argv)
 {
 	struct tool t = {.cfg = config_new(), .lock = PTHREAD_MUTEX_INITIALIZER};
@@ -234,15 +242,15 @@ int main(int argc, char **argv)
 		s = stack_open(t.cfg, argv[1], &err);
 	if (!s) {
 		fprintf(stderr, "origin_read: %s\n", *err.msg ? err.msg : cli.usage);
+		config_free(t.cfg);
 		return EXIT_USAGE;
 	}
 	for (t.origin = stack_top(s); t.origin->lower; t.origin = t.origin->lower)
 		;
 	int r = run(&t, n, argv + 1);
-	AUTO(free) char *stats = json_dumps(stack_stats(s), JSON_INDENT(1));
 
-	if (getenv("ORIGIN_STATS") && stats)
-		fprintf(stderr, "%s\n", stats);
+	if (getenv("ORIGIN_STATS"))
+		print_stats(s);
 	for (struct file *f = t.files, *next; f; f = next) {
 		next = f->next;
 		free(f);
