@@ -4,6 +4,7 @@
 #include "cachefs/pool.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -24,11 +25,13 @@ struct pool {
 	pthread_t *thread;
 	int threads, threads_max, idle;
 	bool closing;
+	pthread_attr_t attr; /* CPUs of whoever made the pool, not of whoever gives it work */
 };
 
 struct pool *pool_new(int threads, int queue)
 {
 	struct pool *p = calloc(1, sizeof(*p));
+	cpu_set_t cpus;
 
 	if (!p)
 		return NULL;
@@ -36,6 +39,9 @@ struct pool *pool_new(int threads, int queue)
 	p->size = queue < RING_FIRST ? queue : RING_FIRST;
 	p->ring = calloc((size_t)p->size, sizeof(*p->ring));
 	p->threads_max = threads;
+	pthread_attr_init(&p->attr);
+	if (!pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus))
+		pthread_attr_setaffinity_np(&p->attr, sizeof(cpus), &cpus);
 	p->queue_max = queue;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->more, NULL);
@@ -58,6 +64,7 @@ void pool_free(struct pool *p)
 		pthread_join(p->thread[i], NULL);
 	pthread_cond_destroy(&p->more);
 	pthread_mutex_destroy(&p->lock);
+	pthread_attr_destroy(&p->attr);
 	free(p->thread);
 	free(p->ring);
 	free(p);
@@ -110,7 +117,7 @@ static int ensure_thread(struct pool *p)
 {
 	if (p->idle > p->queued || p->threads == p->threads_max)
 		return 0;
-	if (pthread_create(&p->thread[p->threads], NULL, work_until_closed, p))
+	if (pthread_create(&p->thread[p->threads], &p->attr, work_until_closed, p))
 		return p->threads ? 0 : -EAGAIN;
 	p->threads++;
 	return 0;
