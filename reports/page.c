@@ -38,15 +38,14 @@ static void write_host(FILE *out, const struct page *p)
 {
 	const char *host = json_string_value(json_object_get(p->model->environment, "host"));
 	const char *started = json_string_value(json_object_get(p->model->environment, "started"));
+	int t[5];
 
 	if (host) {
 		fputs(" &#183; ", out);
 		html_text(out, host);
 	}
-	if (started) {
-		fputs(" &#183; ", out);
-		html_text(out, started);
-	}
+	if (started && sscanf(started, "%4d%2d%2dT%2d%2d", &t[0], &t[1], &t[2], &t[3], &t[4]) == 5)
+		fprintf(out, " &#183; %04d-%02d-%02d %02d:%02d", t[0], t[1], t[2], t[3], t[4]);
 }
 
 static void write_light(FILE *out, const struct page *p)
@@ -79,6 +78,15 @@ static void write_care(FILE *out, const struct page *p)
 		return;
 	fputs("<p class=\"care\">", out);
 	html_text(out, p->care);
+	fputs("</p>\n", out);
+}
+
+static void write_setting(FILE *out, const struct page *p)
+{
+	if (!*p->setting)
+		return;
+	fputs("<p class=\"setting\">", out);
+	html_text(out, p->setting);
 	fputs("</p>\n", out);
 }
 
@@ -250,7 +258,7 @@ static void write_environment(FILE *out, const struct page *p)
 		fputs("<div><dt>environment.json</dt><dd>missing</dd></div>", out);
 	json_object_foreach(p->model->environment, key, value)
 	{
-		if (!strcmp(key, "command") || !strcmp(key, "mounts"))
+		if (!strcmp(key, "command") || !strcmp(key, "mounts") || json_is_null(value))
 			continue;
 		fputs("<div><dt>", out);
 		write_key(out, key);
@@ -345,6 +353,7 @@ static const struct slot {
 	{"verdict", write_verdict},
 	{"care", write_care},
 	{"gpus", write_gpus},
+	{"setting", write_setting},
 	{"cards", page_write_cards},
 	{"pictures", write_pictures},
 	{"table", page_write_table},

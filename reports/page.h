@@ -8,8 +8,8 @@
 
 struct page {
 	struct model *model;
-	const struct drawing *drawings; /* [n_pictures], in the order of pictures[] */
-	const char *verdict, *care;     /* words.h */
+	const struct drawing *drawings;       /* [n_pictures], in the order of pictures[] */
+	const char *verdict, *care, *setting; /* words.h */
 };
 
 /* The whole page as text; free() it. NULL without memory. */

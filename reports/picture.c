@@ -114,6 +114,12 @@ static double highest(const struct shown *shown, size_t n, enum metric metric)
 	return top > 0 ? top : 1;
 }
 
+/* Of equals the reference is the upper. */
+static bool is_below(const struct shown *a, const struct shown *b)
+{
+	return a->last < b->last || (a->last <= b->last && b->series->reference);
+}
+
 /* Names stand at the ends of their lines, moved up where they would lie on one another. */
 static void place_labels(struct shown *shown, size_t n, double gap)
 {
@@ -123,7 +129,7 @@ static void place_labels(struct shown *shown, size_t n, double gap)
 		struct shown *lowest = NULL;
 
 		for (size_t i = 0; i < n; i++)
-			if (isnan(shown[i].label_y) && (!lowest || shown[i].last < lowest->last))
+			if (isnan(shown[i].label_y) && (!lowest || is_below(&shown[i], lowest)))
 				lowest = &shown[i];
 		if (!lowest)
 			return;

@@ -39,16 +39,21 @@ int report_write(const char *dir, struct err *err)
 	AUTO(free) struct drawing *drawings = calloc(n_pictures, sizeof(*drawings));
 	AUTO(free) char *verdict = m ? words_verdict(m) : NULL;
 	AUTO(free) char *care = m ? words_care(m) : NULL;
+	AUTO(free) char *setting = m ? words_setting(m) : NULL;
 	int r;
 
 	if (!m)
 		return errno ? -errno : -EIO;
-	if (!drawings || !verdict || !care)
+	if (!drawings || !verdict || !care || !setting)
 		return err_set(err, ENOMEM, "%s: not enough memory for a report", dir);
 	for (size_t i = 0; i < n_pictures; i++)
 		picture_draw(m, &pictures[i], dir, &drawings[i]);
 	r = write_page(dir,
-		&(struct page){.model = m, .drawings = drawings, .verdict = verdict, .care = care},
+		&(struct page){.model = m,
+			.drawings = drawings,
+			.verdict = verdict,
+			.care = care,
+			.setting = setting},
 		err);
 	for (size_t i = 0; i < n_pictures; i++)
 		drawing_done(&drawings[i]);

@@ -82,7 +82,7 @@ static void write_wrapped(FILE *out, const char *text)
 char *report_text(const char *dir, struct err *err)
 {
 	AUTO(model) struct model *m = model_load(dir, err);
-	AUTO(free) char *verdict = NULL, *care = NULL;
+	AUTO(free) char *verdict = NULL, *care = NULL, *setting = NULL;
 	char *text = NULL;
 	size_t len;
 
@@ -90,9 +90,10 @@ char *report_text(const char *dir, struct err *err)
 		return NULL;
 	verdict = words_verdict(m);
 	care = words_care(m);
+	setting = words_setting(m);
 	FILE *out = open_memstream(&text, &len);
 
-	if (!out || !verdict || !care) {
+	if (!out || !verdict || !care || !setting) {
 		err_set(err, ENOMEM, "%s: not enough memory for a table", dir);
 		if (out)
 			fclose(out);
@@ -104,6 +105,8 @@ char *report_text(const char *dir, struct err *err)
 	write_wrapped(out, verdict);
 	if (*care)
 		write_wrapped(out, care);
+	if (*setting)
+		write_wrapped(out, setting);
 	fclose(out);
 	return text;
 }

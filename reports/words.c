@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/record.h"
 #include "common/units.h"
 #include "reports/doubts.h"
 #include "reports/html.h"
@@ -58,7 +59,7 @@ char *words_metric(enum metric metric, double value, char buf[WORDS_MAX])
 		snprintf(buf, WORDS_MAX, "%s", units_human_bytes(value, bytes));
 		break;
 	case METRIC_WAIT_P99_MS:
-		snprintf(buf, WORDS_MAX, value < 10 ? "%.1f ms" : "%.0f ms", value);
+		snprintf(buf, WORDS_MAX, value > 0 && value < 10 ? "%.1f ms" : "%.0f ms", value);
 		break;
 	default:
 		words_count(value, buf);
@@ -331,5 +332,57 @@ char *words_care(const struct model *m)
 	fclose(out);
 	if (text && *text)
 		memmove(text, text + 1, strlen(text)); /* each sentence brings its blank */
+	return text ? text_plain(text) : NULL;
+}
+
+/* The first run at the largest number of GPUs. */
+static const json_t *main_run(const struct model *m)
+{
+	json_t *record;
+	size_t i;
+
+	json_array_foreach(m->records, i, record)
+	{
+		if (json_integer_value(json_object_get(record, "gpus")) == model_most_gpus(m))
+			return record;
+	}
+	return NULL;
+}
+
+static void say_setting(FILE *out, const json_t *run)
+{
+	double rate = record_number(run, "nominal_images_per_s"),
+	       batch = record_number(run, "batch");
+	double full = record_number(run, "scale.batch_of_accelerator");
+	double images = record_number(run, "scale.samples");
+	double share = 100 * record_number(run, "scale.of_imagenet");
+	const char *why = record_text(run, "scale.why");
+	char buf[WORDS_MAX];
+
+	if (!(rate > 0) || !(batch > 0))
+		return;
+	fprintf(out, "Each GPU: %s images/s%s, batch %.0f", words_count(rate, buf),
+		json_is_true(json_object_get(run, "calibrated")) ? " (calibrated)" : "", batch);
+	if (full > batch)
+		fprintf(out, ", scaled %.3gx from %.0f", full / batch, full);
+	fputc('.', out);
+	if (images > 0)
+		fprintf(out, " %s images, %.2g%% of ImageNet's.", words_count(images, buf), share);
+	if (why)
+		fprintf(out, " Scaled down: %s.", why);
+}
+
+char *words_setting(const struct model *m)
+{
+	const json_t *run = main_run(m);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	if (run && !model_accelerators_differ(m))
+		say_setting(out, run);
+	fclose(out);
 	return text ? text_plain(text) : NULL;
 }

@@ -26,6 +26,11 @@ char *words_verdict(const struct model *m);
  * number of GPUs; "" if nothing. free() it. */
 char *words_care(const struct model *m);
 
+/* What was emulated and how far it was scaled down: "Each GPU: 953 images/s (calibrated), batch 64,
+ * scaled 4x from 256. 30,720 images, 2.4% of ImageNet's."; "" if runs differ or do not tell. free()
+ * it. */
+char *words_setting(const struct model *m);
+
 /* "emulated at 498 MB/s and 10 ms", or what else stood behind the sources; empty if no run had an
  * origin. */
 char *words_remote(const struct model *m, char *buf, size_t size);
