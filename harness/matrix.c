@@ -105,13 +105,26 @@ static bool have_synthetic(const struct matrix *m, const struct cell *c)
 	return false;
 }
 
+/* What a source cannot do without. */
+static int check_source(const char *name, const struct config *cfg, struct err *err)
+{
+	if (!strcmp(name, "external") && !cfg->external.path[0])
+		return err_set(err, EINVAL,
+			"source external: give its folder by --external.path, or run-bench PATH");
+	if (!strcmp(name, "stack") && cfg->remote.origin[0])
+		return err_set(err, EINVAL,
+			"remote.origin=%s: source stack reads embedded data only; use source cached",
+			cfg->remote.origin);
+	return 0;
+}
+
 static int add_cell(
 	struct matrix *m, struct cell c, const char *source, bool fuse_missing, struct err *err)
 {
 	bool replace = fuse_missing && !strcmp(source, "cached");
 
 	c.source = find_source(replace ? "stack" : source, err);
-	if (!c.source)
+	if (!c.source || check_source(c.source->name, c.variant->cfg, err))
 		return -EINVAL;
 	c.stands_in_for = replace ? "cached" : NULL;
 	if (strcmp(source, SYNTHETIC) || !have_synthetic(m, &c))

@@ -86,10 +86,6 @@ static int stack_start(struct stack_source *s, struct err *err)
 	const struct source_spec *spec = s->base.spec;
 	int r;
 
-	if (spec->cfg->remote.origin[0])
-		return err_set(err, EINVAL,
-			"remote.origin=%s: source stack reads embedded data only; use source cached",
-			spec->cfg->remote.origin);
 	s->cfg = config_copy(spec->cfg);
 	if (!s->cfg || asprintf(&s->tier, "%s/tier", spec->work_dir) < 0) {
 		s->tier = NULL;

@@ -144,6 +144,9 @@ static void test_what_cannot_be_run(void **state)
 {
 	refuse(ACCELERATOR BENCH, "--sources=synthetic,remot", "did you mean remote?");
 	refuse(ACCELERATOR BENCH, "--sources=,", "bench.sources is empty");
+	refuse(ACCELERATOR BENCH, "--sources=external", "external.path");
+	refuse(ACCELERATOR BENCH "[remote]\norigin = s3://b/p\n", "--sources=stack",
+		"use source cached");
 	refuse(ACCELERATOR BENCH, "--gpus=0", "bench.gpus=0");
 	refuse(ACCELERATOR BENCH, "--bench.accelerator=gqu", "did you mean gpu?");
 }
