@@ -126,8 +126,8 @@ static int series_add(struct model *m, const json_t *record)
 	*s = (struct series){.source = text_of(record, "source"),
 		.variant = text_of(record, "variant"),
 		.accelerator = text_of(record, "accelerator"),
-		.spoken = text_of(record, "source_label"),
-		.accelerator_spoken = text_of(record, "accelerator_label"),
+		.source_label = text_of(record, "source_label"),
+		.accelerator_label = text_of(record, "accelerator_label"),
 		.nominal = record_number(record, "nominal_images_per_s"),
 		.stands_in_for = text_of(record, "stands_in_for")};
 	return 0;
@@ -277,6 +277,22 @@ bool model_accelerators_differ(const struct model *m)
 	return false;
 }
 
+/* "cached small on v100", and as a sentence says it: "the cache (small) on v100". */
+static int name_one(struct series *s, bool accelerators)
+{
+	const char *on = accelerators && s->accelerator ? " on " : "";
+	const char *accelerator = *on ? s->accelerator : "";
+	const char *variant = s->variant ? s->variant : "";
+
+	if (asprintf(&s->label, "%s%s%s%s%s", s->source, *variant ? " " : "", variant, on,
+		    accelerator) < 0)
+		s->label = NULL;
+	if (asprintf(&s->spoken, "%s%s%s%s%s%s", s->source_label ? s->source_label : s->source,
+		    *variant ? " (" : "", variant, *variant ? ")" : "", on, accelerator) < 0)
+		s->spoken = NULL;
+	return s->label && s->spoken ? 0 : -ENOMEM;
+}
+
 static int name_series(struct model *m)
 {
 	bool accelerators = model_accelerators_differ(m);
@@ -284,17 +300,10 @@ static int name_series(struct model *m)
 
 	for (size_t i = 0; i < m->n_series; i++) {
 		struct series *s = &m->series[i];
-		const char *accelerator = accelerators ? s->accelerator : NULL;
 
 		s->color = s->reference ? 0 : color++;
-		if (!s->spoken)
-			s->spoken = s->source;
-		if (asprintf(&s->label, "%s%s%s%s%s", s->source, s->variant ? " " : "",
-			    s->variant ? s->variant : "", accelerator ? " on " : "",
-			    accelerator ? accelerator : "") < 0) {
-			s->label = NULL;
+		if (name_one(s, accelerators))
 			return -ENOMEM;
-		}
 	}
 	return 0;
 }
@@ -396,6 +405,7 @@ void model_free(struct model *m)
 		return;
 	for (size_t i = 0; i < m->n_series; i++) {
 		free(m->series[i].label);
+		free(m->series[i].spoken);
 		free(m->series[i].cells);
 	}
 	free(m->series);

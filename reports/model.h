@@ -45,12 +45,12 @@ struct cell {
 };
 
 struct series {
-	const char *source, *variant, *accelerator; /* owned by records; variant may be NULL */
-	const char *spoken,
-		*accelerator_spoken; /* as a sentence names them; the latter may be NULL */
-	double nominal;              /* images/s of one GPU; NaN if not known */
-	const char *stands_in_for;   /* NULL, or the source it replaces */
-	char *label;                 /* as tables and pictures name it */
+	/* Owned by records; all but source may be NULL. Labels are how a sentence names them. */
+	const char *source, *variant, *accelerator, *source_label, *accelerator_label;
+	const char *stands_in_for; /* the source it replaces; NULL: none */
+	double nominal;            /* images/s of one GPU; NaN if not known */
+	char *label;               /* as tables and pictures name it */
+	char *spoken;              /* as a sentence names it */
 	bool reference;
 	int color; /* 0: the reference, else 1.. in order */
 	struct cell *cells;

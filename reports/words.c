@@ -179,7 +179,7 @@ static void say_series(
 		fprintf(out, "%s %s%s", s->spoken, first ? "reaches " : "",
 			words_metric(METRIC_PCT, c->figure[METRIC_PCT].median, buf));
 		if (first)
-			fprintf(out, " of the rate of %s", reference ? reference : "synthetic");
+			fprintf(out, " of the rate of %s", reference);
 		say_cold(out, c);
 	} else if (c->figure[METRIC_RATE].n) {
 		say_alone(out, s, c);
@@ -196,8 +196,8 @@ static void say_where(FILE *out, const struct model *m, int gpus)
 	char remote[512], rate[WORDS_MAX];
 
 	words_remote(m, remote, sizeof(remote));
-	if (!model_accelerators_differ(m) && first->accelerator_spoken)
-		fprintf(out, "At %d x %s", gpus, first->accelerator_spoken);
+	if (!model_accelerators_differ(m) && first->accelerator_label)
+		fprintf(out, "At %d x %s", gpus, first->accelerator_label);
 	else if (!model_accelerators_differ(m) && first->nominal > 0)
 		fprintf(out, "At %d GPU%s of %s images/s%s", gpus, plural,
 			words_count(first->nominal, rate), gpus == 1 ? "" : " each");
@@ -220,6 +220,14 @@ static void say_reference(FILE *out, const struct series *s, int gpus)
 	fputs("; nothing was compared with it", out);
 }
 
+/* Whatever it is called elsewhere, others are in per cent of it on their own accelerator. */
+static const char *reference_name(const struct series *reference)
+{
+	if (!reference)
+		return "synthetic";
+	return reference->source_label ? reference->source_label : reference->source;
+}
+
 static void say_figures(FILE *out, const struct model *m)
 {
 	const struct series *reference = model_reference(m);
@@ -235,7 +243,7 @@ static void say_figures(FILE *out, const struct model *m)
 			continue;
 		if (said++)
 			fputs("; ", out);
-		say_series(out, s, reference ? reference->spoken : NULL, gpus, first);
+		say_series(out, s, reference_name(reference), gpus, first);
 		if (c && c->figure[METRIC_PCT].n)
 			first = false;
 	}

@@ -11,6 +11,7 @@ footer is left out too.
     tests/golden/report.py --update    stores what comes out now; read the diff before committing
 """
 import difflib
+import json
 import os
 import re
 import shutil
@@ -99,6 +100,75 @@ def check_without_gnuplot(work):
     return not ok
 
 
+def record(source, rate, gpus=2, **more):
+    part = {"images_per_s": rate, "pct_of_synthetic": more.pop("pct", None), "au": 0.5,
+            "origin_bytes": more.pop("origin", None)}
+    knobs = {name: {"value": value, "from": "option"} for name, value in more.pop("knobs", {}).items()}
+    return {"schema": "feedrate-record/1", "run": f"{source}-{gpus}", "status": "ok", "source": source, "gpus": gpus,
+            "accelerator": "a", "accelerator_label": "A", "epochs": 1, "synthetic_run": f"synthetic-{gpus}",
+            "job": part if rate else None, "knobs": knobs, **more}
+
+
+SYNTHETIC = record("synthetic", 1000)
+# Records, and what must stand under the table.
+VERDICTS = [
+    ([SYNTHETIC, record("cached", 980, pct=98.0, origin=5, knobs={"remote.origin": "s3://b/x"})],
+     "At 2 x A, with the remote at s3://b/x, cached reaches 98.0% of the rate of synthetic."),
+    ([SYNTHETIC, record("remote", 980, pct=98.0, origin=5, knobs={"remote.path": "/mnt/d"})],
+     "At 2 x A, with the remote at /mnt/d, remote reaches 98.0% of the rate of synthetic."),
+    ([SYNTHETIC, record("remote", 980, pct=98.0, origin=5, knobs={"remote.latency": "5ms"})],
+     "At 2 x A, with the remote emulated without a bandwidth limit and with 5 ms, remote reaches 98.0% of the rate of synthetic."),
+    ([SYNTHETIC, record("external", 980, pct=98.0, knobs={"remote.bandwidth": "9M"})],
+     "At 2 x A, external reaches 98.0% of the rate of synthetic."),
+    ([SYNTHETIC], "At 2 x A, synthetic reaches 1,000 images/s at 50.0% accelerator utilization; nothing was compared with it."),
+    ([SYNTHETIC, record("cached", None, status="failed", error="no"), record("cached", 500, 1, synthetic_run=None)],
+     "At 2 x A, cached failed (no). 1 of 3 runs failed."),
+    ([SYNTHETIC, record("cached", 500, 1, synthetic_run=None)], "At 2 x A, cached was not measured."),
+    ([SYNTHETIC, record("cached", None)], "At 2 x A, cached has no figures."),
+    ([SYNTHETIC, record("cached", 700, pct=70.0, accelerator="b")],
+     "At 2 GPUs, cached on b reaches 70.0% of the rate of synthetic."),
+    ([SYNTHETIC, record("cached", 700, pct=70.0, variant="mem"), record("cached", 900, pct=90.0, variant="disk", source_label="the cache")],
+     "At 2 x A, cached (mem) reaches 70.0% of the rate of synthetic; the cache (disk) 90.0%."),
+    ([dict(SYNTHETIC, status="failed", error=None)], "At 2 x A, no run finished. 1 of 1 runs failed."),
+    ([{"schema": "feedrate-record/1"}], "No record could be read, so there is nothing to say."),
+]
+
+
+def check_verdicts(work):
+    bad = 0
+    for i, (records, want) in enumerate(VERDICTS):
+        folder = os.path.join(work, f"verdict-{i}")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "records.jsonl"), "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(r) + "\n" for r in records)
+        done = make(folder, path="/nonexistent")
+        have = " ".join(done.stdout.decode().split("\n\n")[-1].split())
+        if done.returncode or have != want:
+            print(f"verdict {i}: exit {done.returncode}\n  want {want}\n  have {have}")
+            bad += 1
+    return bad
+
+
+def check_bad_gnuplot(work):
+    """One that fails, and one that draws nothing: the page is written and says so."""
+    bad = 0
+    for script, says in (("echo '   ^' >&2; echo 'line 3: no such font' >&2; exit 1", "gnuplot failed: line 3: no such font"),
+                         ("exit 0", "gnuplot failed: no picture came out"),
+                         ("echo nonsense", "gnuplot wrote something else than a picture")):
+        folder = os.path.join(work, f"bad-gnuplot-{bad}-{len(script)}")
+        shutil.copytree(os.path.join(HERE, "quick"), folder)
+        with open(os.path.join(folder, "gnuplot"), "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\n{script}\n")
+        os.chmod(os.path.join(folder, "gnuplot"), 0o755)
+        done = make(folder, path=folder)
+        with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
+            page = file.read()
+        if done.returncode or says not in page or "<svg" in page:
+            print(f"gnuplot that does '{script}':", done.returncode, done.stderr.decode())
+            bad += 1
+    return bad
+
+
 def check_left_behind(work):
     """Nothing but the promised files is left in the folder."""
     have = set(os.listdir(os.path.join(work, "quick")))
@@ -124,6 +194,7 @@ def main():
     update = "--update" in sys.argv
     with tempfile.TemporaryDirectory() as work:
         bad = sum(check(case, work, update) for case in sorted(os.listdir(HERE)))
+        bad += check_verdicts(work) + check_bad_gnuplot(work)
         bad += check_without_gnuplot(work) + check_left_behind(work) + check_no_records(work)
     return 1 if bad else 0
 
