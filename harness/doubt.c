@@ -19,6 +19,7 @@
 #define TIER_HEADROOM 1.15
 #define FULL_AU 0.98      /* below, something limits */
 #define SYNTHETIC_AU 0.99 /* below, the harness is what limits */
+#define FAR_BEHIND_PCT 25 /* of synthetic */
 #define COLD_SHARE 0.995  /* of bytes consumed that must come from the origin */
 #define LATE_SHARE 0.05   /* of steps */
 #define FASTER_PCT 100.5  /* timing noise of two full-speed runs is below 0.5% */
@@ -86,13 +87,15 @@ static bool not_cold(const json_t *record, const json_t *earlier)
 	       record_number(record, "cold.origin_bytes") < COLD_SHARE * consumed;
 }
 
+/* A storage that is far behind a harness which cannot keep up is the limit itself. */
 static bool harness_limit(const json_t *record, const json_t *earlier)
 {
 	const json_t *synthetic = synthetic_of(record, earlier);
 	double cpus = record_number(record, "cpus");
 	double used = record_number(record, "cpu_s.harness") / record_number(record, "job.seconds");
 
-	if (synthetic && main_number(synthetic, "au") < SYNTHETIC_AU)
+	if (synthetic && main_number(synthetic, "au") < SYNTHETIC_AU &&
+		!(main_number(record, "pct_of_synthetic") < FAR_BEHIND_PCT))
 		return true;
 	return main_number(record, "au") < FULL_AU && used > 0.9 * cpus;
 }

@@ -32,6 +32,7 @@
 #define LISTING_NS (5 * NSEC_PER_SEC)
 #define FIT_S 15.0
 #define MOST_S 20.0
+#define STEP_LEAST_S 0.005 /* of batches lowered: for less, the harness would be measured */
 #define SEVERAL 0.8 /* of that for all runs together if there are several: each has its own start */
 #define MAX_TIME_SHARE 0.75 /* of bench.max_time that the steps may take: as 15 s of 20 */
 #define PROBE_SHARE 10      /* of bench.max_bytes for the probe: a tenth */
@@ -278,17 +279,51 @@ static int probe(struct path_mode *p, const struct cell *c, struct err *err)
 	return 0;
 }
 
-/* The largest batch with which the steps of c end in fit_s, and keep within bench.max_bytes. */
-static int fitting_batch(const struct path_mode *p, const struct cell *c, double fit_s)
+/* Why a batch is as it is. */
+enum bound { AS_ASKED, BY_TIME, BY_STEP, BY_BYTES };
+
+/* The largest batch with which the steps of c end in fit_s, and keep within bench.max_bytes. Where the
+ * storage is so slow that steps would be too short, fewer of them will end. */
+static int fitting_batch(
+	const struct path_mode *p, const struct cell *c, double fit_s, enum bound *ret_why)
 {
 	const struct variant *v = c->variant;
 	double fed = p->probe.images_per_s / c->gpus, images = v->steps * (double)c->gpus;
-	double limit = (double)(v->cfg->bench.max_bytes - p->probe.bytes);
-	double most = fit_s * (fed < v->images_per_s ? fed : v->images_per_s) / v->steps;
+	double rate = fed < v->images_per_s ? fed : v->images_per_s;
+	double by_bytes = (double)(v->cfg->bench.max_bytes - p->probe.bytes) / images /
+			  dataset_mean_bytes(&p->data);
+	double most = fit_s * rate / v->steps;
+	enum bound why = BY_TIME;
 
-	if (v->cfg->bench.max_bytes && limit / images / dataset_mean_bytes(&p->data) < most)
-		most = limit / images / dataset_mean_bytes(&p->data);
+	if (most < STEP_LEAST_S * v->images_per_s) {
+		most = STEP_LEAST_S * v->images_per_s;
+		why = BY_STEP;
+	}
+	if (v->cfg->bench.max_bytes && by_bytes < most) {
+		most = by_bytes;
+		why = BY_BYTES;
+	}
+	*ret_why = most < v->batch ? why : AS_ASKED;
 	return most < 1 ? 1 : most < v->batch ? (int)most : v->batch;
+}
+
+static void explain_batch(struct path_mode *p, int batch, enum bound why, double fit_s)
+{
+	int asked = p->matrix.variants[0].batch, steps = p->matrix.variants[0].steps;
+	char *text = p->why_scaled;
+	size_t n, len = sizeof(p->why_scaled);
+
+	if (batch >= asked)
+		return;
+	n = (size_t)snprintf(text, len, "batch scaled %.3gx, %d instead of %d, ",
+		(double)asked / batch, batch, asked);
+	if (why == BY_STEP)
+		snprintf(text + n, len - n, "and still %d steps will not end in %.3g s", steps,
+			fit_s);
+	else if (why == BY_BYTES)
+		snprintf(text + n, len - n, "so that %d steps keep within bench.max_bytes", steps);
+	else
+		snprintf(text + n, len - n, "so that %d steps end in %.3g s", steps, fit_s);
 }
 
 /* Of all runs: one batch for all keeps them comparable. */
@@ -297,20 +332,20 @@ static int scale_batch(struct path_mode *p, int runs)
 	const struct config *cfg = p->settings->cfg;
 	double fit_s = share(FIT_S, runs);
 	double most_s = MAX_TIME_SHARE * (double)cfg->bench.max_time / NSEC_PER_SEC;
-	int batch = 0, asked = p->matrix.variants[0].batch;
+	enum bound why = AS_ASKED, one;
+	int batch = 0;
 
 	if (cfg->bench.max_time && most_s < fit_s)
 		fit_s = most_s;
 	for (size_t i = 0; i < p->matrix.n_cells; i++) {
-		int fits = fitting_batch(p, &p->matrix.cells[i], fit_s);
+		int fits = fitting_batch(p, &p->matrix.cells[i], fit_s, &one);
 
-		batch = !batch || fits < batch ? fits : batch;
+		if (batch && fits >= batch)
+			continue;
+		batch = fits;
+		why = one;
 	}
-	if (batch < asked)
-		snprintf(p->why_scaled, sizeof(p->why_scaled),
-			"batch scaled %.3gx, %d instead of %d, so that %d steps end in %.3g s%s",
-			(double)asked / batch, batch, asked, p->matrix.variants[0].steps, fit_s,
-			cfg->bench.max_bytes ? " and within bench.max_bytes" : "");
+	explain_batch(p, batch, why, fit_s);
 	return batch;
 }
 

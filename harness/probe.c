@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run without a pace: see probe.h. One lane has the readers of all GPUs, and small batches, so that
- * storage of no great speed ends some in the time there is. Where it ends none, the bytes that came
- * must do. */
+/* A run without a pace: see probe.h. One lane has the readers of all GPUs, and small batches. What
+ * counts are the bytes that come once all are at work. */
 #include "harness/probe.h"
 
 #include <errno.h>
@@ -16,18 +15,36 @@
 #define ENDLESS 100000000
 #define BATCH 16
 #define TRIES 2
+#define RAMP_NS (NSEC_PER_SEC / 2)
+
+/* Bytes that readers had delivered, and when. */
+struct mark {
+	int64_t ns; /* since the start */
+	uint64_t bytes;
+};
 
 struct so_far {
-	int64_t started_ns, ns; /* ns: when bytes were counted, since then */
-	uint64_t bytes;
+	int64_t started_ns;
+	struct mark begin, end; /* begin: after the first moments, in which queues are filled */
 };
 
 static void note(const struct run_progress *now, void *arg)
 {
 	struct so_far *s = arg;
+	int64_t ns = clock_now_ns() - s->started_ns;
 
-	s->bytes = now->bytes;
-	s->ns = clock_now_ns() - s->started_ns;
+	s->end = (struct mark){ns, now->bytes};
+	if (ns < RAMP_NS)
+		s->begin = s->end;
+}
+
+/* Bytes a second; 0: none came. */
+static double byte_rate(const struct so_far *s)
+{
+	if (s->end.bytes > s->begin.bytes)
+		return (double)(s->end.bytes - s->begin.bytes) /
+		       ((double)(s->end.ns - s->begin.ns) / NSEC_PER_SEC);
+	return s->end.ns ? (double)s->end.bytes / ((double)s->end.ns / NSEC_PER_SEC) : 0;
 }
 
 static struct run_spec describe(
@@ -67,21 +84,21 @@ static int probe_once(const struct cell *c, const struct dataset *data, const ch
 
 	spec.max_bytes = max_bytes;
 	r = run_execute(&spec, &res, err);
-	*ret = (struct probe){.bytes = (int64_t)s.bytes};
+	*ret = (struct probe){.bytes = (int64_t)s.end.bytes};
 	if (r && r != -ETIME)
 		return r;
-	if (r) {
-		err->msg[0] = '\0';
-		if (s.bytes)
-			ret->images_per_s = (double)s.bytes / dataset_mean_bytes(data) /
-					    ((double)s.ns / NSEC_PER_SEC);
-		return 0;
+	if (!r) {
+		ret->bytes = (int64_t)res.job.bytes_consumed;
+		ret->images_per_s = res.job.images_per_s;
+		if (res.samples_read)
+			ret->image_bytes = (uint32_t)(ret->bytes / (int64_t)res.samples_read);
+		run_result_done(&res);
 	}
-	ret->images_per_s = res.job.images_per_s;
-	ret->bytes = (int64_t)res.job.bytes_consumed;
-	if (res.samples_read)
-		ret->image_bytes = (uint32_t)(res.job.bytes_consumed / (double)res.samples_read);
-	run_result_done(&res);
+	err->msg[0] = '\0';
+	/* Batches end in order and so hide what came for later ones. */
+	if (byte_rate(&s) > 0)
+		ret->images_per_s = byte_rate(&s) / (ret->image_bytes ? ret->image_bytes
+								      : dataset_mean_bytes(data));
 	return 0;
 }
 

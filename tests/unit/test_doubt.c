@@ -120,8 +120,10 @@ static void test_cold(void **state)
 	EXPECT("", {"cold.origin_bytes", "3.4999e9"});
 	/* An origin that cannot be asked is no proof of the contrary. */
 	EXPECT("", {"cold.origin_bytes", "null"});
-	/* Without a cold figure there is nothing to doubt. */
+	/* Without a cold figure there is nothing to doubt, unless it is the only epoch. */
 	EXPECT("", {"chilled", "false"}, {"cold.images", "null"});
+	EXPECT("not-cold", {"chilled", "false"}, {"cold.images", "null"}, {"epochs", "1"});
+	EXPECT("", {"chilled", "null"}, {"cold.images", "null"}, {"epochs", "1"});
 }
 
 static void test_limits(void **state)
@@ -149,6 +151,10 @@ static void test_a_harness_that_cannot_feed_synthetic(void **state)
 	AUTO(free) char *have = judged(record, earlier);
 
 	assert_string_equal(have, "harness-limit");
+	plant(record, "steady.pct_of_synthetic", "24");
+	AUTO(free) char *behind = judged(record, earlier);
+
+	assert_string_equal(behind, "");
 	json_decref(record);
 	json_decref(earlier);
 }
@@ -186,6 +192,18 @@ static void test_samples(void **state)
 	EXPECT("sample-count", {"samples.twice", "1"});
 	EXPECT("sample-count", {"samples.missing", "1"});
 	EXPECT("sample-count", {"samples.crc_errors", "1"});
+}
+
+/* Two epochs of 30,720 samples from fewer; of foreign shards only the bytes are known, and those by
+ * an estimate. */
+static void test_samples_that_do_not_last(void **state)
+{
+	EXPECT("", {"data", "{'samples':30720}"}, {"epochs", "2"});
+	EXPECT("sample-count", {"data", "{'samples':30719}"}, {"epochs", "2"});
+	EXPECT("", {"data", "{'samples':null,'bytes':3.3e9}"}, {"epochs", "2"},
+		{"job.bytes_consumed", "7e9"});
+	EXPECT("sample-count", {"data", "{'samples':null,'bytes':3e9}"}, {"epochs", "2"},
+		{"job.bytes_consumed", "7e9"});
 }
 
 static void test_faster_than_synthetic(void **state)
@@ -246,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_the_page_cache),
 		cmocka_unit_test(test_too_little_measured),
 		cmocka_unit_test(test_samples),
+		cmocka_unit_test(test_samples_that_do_not_last),
 		cmocka_unit_test(test_faster_than_synthetic),
 		cmocka_unit_test(test_repeats_that_differ),
 		cmocka_unit_test(test_the_job_stands_for_a_run_without_steady_state),
