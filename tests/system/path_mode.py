@@ -241,17 +241,17 @@ def test_a_hung_mount(bench):
 
 
 def test_it_hangs_in_the_middle(bench):
-    with Troubled(bench, "hang", 300) as path:
+    with Troubled(bench, "hang", 40) as path:
         fails_in_time(bench, path, 30, ["train-", "no answer for", "hangs"])
     bench.wait_for(lambda: not bench.processes())
     bench.nothing_left()
 
 
 def test_it_fails_in_the_middle(bench):
-    with Troubled(bench, "eio", 300) as path:
+    with Troubled(bench, "eio", 40) as path:
         fails_in_time(bench, path, 30, ["train-", "failed: Input/output error"])
         bench.nothing_left_but(path)
-    with Troubled(bench, "die", 300) as path:
+    with Troubled(bench, "die", 40) as path:
         fails_in_time(bench, path, 30, ["train-"])
     bench.nothing_left()
 
