@@ -31,8 +31,10 @@ struct guard {
 	sigset_t signals;
 	int64_t signalled_ns; /* when the last one was relayed; 0: none */
 	bool asked;           /* a signal was relayed */
+	bool again;           /* and another one: no more patience */
 	bool left;            /* the child has ended and been collected */
 	int code;             /* -1: not known */
+	int64_t told_ns;      /* when the child told it */
 };
 
 static void run_child(
@@ -85,10 +87,9 @@ static void relay(struct guard *g)
 	if (read(g->signal_fd, &info, sizeof(info)) != sizeof(info) || info.ssi_signo == SIGCHLD ||
 		(g->asked && now - g->signalled_ns < AGAIN_NS))
 		return;
-	if (!g->asked) {
-		g->asked = true;
-		g->signalled_ns = now;
-	}
+	g->again = g->asked;
+	g->asked = true;
+	g->signalled_ns = now;
 	kill(g->pid, (int)info.ssi_signo);
 }
 
@@ -98,6 +99,7 @@ static void take_code(struct guard *g)
 
 	if (read(g->code_fd, &code, sizeof(code)) == sizeof(code))
 		g->code = code;
+	g->told_ns = clock_now_ns();
 	close(take_fd(&g->code_fd));
 }
 
@@ -122,16 +124,22 @@ static int ms_until(int64_t until_ns)
 	return ms > 0 ? (int)ms + 1 : 0;
 }
 
+/* When the child has had time enough to end; INT64_MAX: it need not yet. */
+static int64_t patience(const struct guard *g)
+{
+	if (g->code >= 0)
+		return g->told_ns + LEAVE_MS * NSEC_PER_MSEC;
+	if (g->asked)
+		return g->signalled_ns + (g->again ? LEAVE_MS : STOP_MS) * NSEC_PER_MSEC;
+	return INT64_MAX;
+}
+
 static int watch(struct guard *g)
 {
-	int64_t until = INT64_MAX;
-
 	while (!collect(g)) {
-		if (g->code >= 0 && until == INT64_MAX)
-			until = clock_now_ns() + LEAVE_MS * NSEC_PER_MSEC;
-		else if (g->asked && until == INT64_MAX)
-			until = g->signalled_ns + STOP_MS * NSEC_PER_MSEC;
-		if (until != INT64_MAX && clock_now_ns() >= until)
+		int64_t until = patience(g);
+
+		if (clock_now_ns() >= until)
 			break;
 		wait_once(g, until == INT64_MAX ? -1 : ms_until(until));
 	}

@@ -22,6 +22,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/record.h"
 #include "common/units.h"
 #include "harness/campaign.h"
 #include "harness/estimate.h"
@@ -349,6 +350,26 @@ static int scale_batch(struct path_mode *p, int runs)
 	return batch;
 }
 
+/* The batch of a run that is in the folder already and is gone on with; 0: there is none. Another one
+ * could not be compared with it. */
+static int kept_batch(const struct path_mode *p)
+{
+	AUTO(free) char *path = NULL;
+	json_t *records;
+	double batch;
+
+	if (!p->settings->output)
+		return 0;
+	if (asprintf(&path, "%s/records.jsonl", p->settings->output) < 0) {
+		path = NULL;
+		return 0;
+	}
+	records = record_load(path, NULL, NULL);
+	batch = record_number(json_array_get(records, 0), "scale.batch");
+	json_decref(records);
+	return batch > 0 ? (int)batch : 0;
+}
+
 static int set_max_time(struct path_mode *p, int runs, struct err *err)
 {
 	char text[32];
@@ -384,7 +405,8 @@ static int measure(struct path_mode *p, struct err *err)
 		say_gpus(p);
 		say_cost(p, runs);
 	}
-	if (c && !p->settings->dry_run) {
+	known.most_batch = kept_batch(p);
+	if (c && !known.most_batch && !p->settings->dry_run) {
 		r = probe(p, c, err);
 		known.most_batch = r ? 0 : scale_batch(p, runs);
 		known.read_bytes = p->probe.bytes;

@@ -138,6 +138,19 @@ def test_shards_without_a_manifest(bench):
         < 0.2 * record["data"]["bytes"]
 
 
+def test_it_goes_on(bench):
+    """With the batch that it began with, whatever the storage would give now."""
+    bench.run(bench.shards(), *QUICK, "-o", "goes-on", "--batch", "9")
+    with open(bench.path("goes-on/records.jsonl"), encoding="utf-8") as file:
+        lines = file.readlines()
+    with open(bench.path("goes-on/records.jsonl"), "w", encoding="utf-8") as file:
+        file.write(lines[0])
+    p = bench.run(bench.shards(), *QUICK, "-o", "goes-on", "--batch", "9")
+    assert "1 of 2 runs are in goes-on already" in p.err and "Probed" not in p.err, p.err
+    assert [r["batch"] for r in bench.records("goes-on")] == [9, 9]
+    assert bench.records("goes-on")[1]["steady"]["pct_of_synthetic"] is not None
+
+
 def test_limits_are_kept(bench):
     path = bench.shards()
     p, record = run_quick(bench, path, "bytes", "--batch", "64", "--bench.max_bytes=20M")
@@ -273,7 +286,7 @@ def test_cachefs_over_a_folder(bench):
 
 
 TESTS = [test_an_answer_in_a_minute, test_image_folders_and_several_gpu_counts, test_a_foreign_tree,
-         test_shards_without_a_manifest, test_limits_are_kept, test_dry_run_reads_nothing,
+         test_shards_without_a_manifest, test_it_goes_on, test_limits_are_kept, test_dry_run_reads_nothing,
          test_what_cannot_be_measured, test_interrupted]
 MOUNTS = [test_a_dead_mount, test_a_hung_mount, test_it_hangs_in_the_middle, test_it_fails_in_the_middle,
           test_cachefs_over_a_folder]

@@ -111,6 +111,40 @@ static void test_a_signal_is_relayed_once(void **state)
 	close(fds[1]);
 }
 
+static int ignore_signals(void *arg)
+{
+	signal(SIGTERM, SIG_IGN);
+	if (write(*(int *)arg, "r", 1) != 1)
+		return 99;
+	for (;;)
+		pause();
+}
+
+static void test_a_second_signal_ends_the_patience(void **state)
+{
+	int fds[2], status;
+	int64_t begin;
+	char ready;
+	pid_t pid;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid)
+		_exit(guard_run(ignore_signals, &fds[1]));
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &ready, 1), 1);
+	begin = clock_now_ns();
+	kill(pid, SIGTERM);
+	clock_sleep_until(begin + 600 * NSEC_PER_MSEC);
+	kill(pid, SIGTERM);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), EXIT_INTERRUPTED);
+	assert_true(clock_now_ns() - begin < 10 * NSEC_PER_SEC);
+	assert_int_equal(read(fds[0], &ready, 1), 0); /* the child has been killed */
+	close(fds[0]);
+}
+
 /* The parent is killed: the child gets SIGTERM, and its end of the pipe is closed. */
 static void test_it_ends_with_its_parent(void **state)
 {
@@ -137,6 +171,7 @@ int main(void)
 		cmocka_unit_test(test_output_is_flushed_and_memory_is_not_shared),
 		cmocka_unit_test(test_a_child_that_does_not_return),
 		cmocka_unit_test(test_a_signal_is_relayed_once),
+		cmocka_unit_test(test_a_second_signal_ends_the_patience),
 		cmocka_unit_test(test_it_ends_with_its_parent),
 	};
 
