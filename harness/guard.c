@@ -23,6 +23,7 @@
 
 #define LEAVE_MS 1000               /* for the child to end once it has told its code */
 #define STOP_MS 15000               /* for it to clean up after a signal */
+#define KILL_TRIES 30               /* of 10 ms */
 #define AGAIN_NS (NSEC_PER_SEC / 2) /* a signal sent twice within this time is one */
 
 struct guard {
@@ -146,10 +147,13 @@ static int watch(struct guard *g)
 	if (g->left)
 		return g->code;
 	kill(g->pid, SIGKILL);
-	fprintf(stderr,
-		"run-bench: process %d stays in a call that the storage does not answer, until it "
-		"does or is unmounted by force\n",
-		(int)g->pid);
+	for (int i = 0; !collect(g) && i < KILL_TRIES; i++)
+		clock_sleep_until(clock_now_ns() + 10 * NSEC_PER_MSEC);
+	if (!g->left)
+		fprintf(stderr,
+			"run-bench: process %d stays in a call that the storage does not answer, "
+			"until it does or is unmounted by force\n",
+			(int)g->pid);
 	return g->code >= 0 ? g->code : EXIT_INTERRUPTED;
 }
 
