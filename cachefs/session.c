@@ -7,10 +7,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <linux/fuse.h>
+#include <sys/socket.h>
 
 #include "cachefs/fs_ops.h"
 #include "cachefs/mount.h"
@@ -258,6 +261,52 @@ static int session_new(struct session *s, struct err *err)
 	return s->se ? 0 : err_set(err, ENOMEM, "cannot set up FUSE: %s", libfuse_said);
 }
 
+/* Adds FUSE_PARALLEL_DIROPS to an answer to INIT. */
+static void add_parallel_dirops(void *answer, size_t len)
+{
+	struct fuse_out_header head;
+	struct fuse_init_out init;
+
+	if (len < sizeof(head) + offsetof(struct fuse_init_out, flags) + sizeof(init.flags))
+		return;
+	memcpy(&head, answer, sizeof(head));
+	if (head.error)
+		return;
+	memcpy(&init, (char *)answer + sizeof(head),
+		offsetof(struct fuse_init_out, max_background));
+	init.flags |= FUSE_PARALLEL_DIROPS;
+	memcpy((char *)answer + sizeof(head), &init,
+		offsetof(struct fuse_init_out, max_background));
+}
+
+/* libfuse 3.14 is asked for parallel lookups and forgets to tell the kernel, which then looks up one
+ * name of a folder at a time, each a round trip to the origin. So what it answers to INIT goes
+ * through a socket, and on to the kernel with the flag added. */
+static int process_init(struct fuse_session *se, const struct fuse_buf *buf)
+{
+	int fd = fuse_session_fd(se), pair[2];
+	AUTO(close) int kernel = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	AUTO(close) int near = -1;
+	AUTO(close) int far = -1;
+	char answer[512];
+	ssize_t n;
+
+	if (kernel < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	near = pair[0];
+	far = pair[1];
+	if (dup3(far, fd, O_CLOEXEC) < 0)
+		return -errno;
+	fuse_session_process_buf(se, buf);
+	n = recv(near, answer, sizeof(answer), MSG_DONTWAIT);
+	if (dup3(kernel, fd, O_CLOEXEC) < 0)
+		return -errno;
+	if (n <= 0)
+		return 0;
+	add_parallel_dirops(answer, (size_t)n);
+	return write(kernel, answer, (size_t)n) == n ? 0 : -errno;
+}
+
 /* The kernel sends INIT first and alone; once it is answered, the mount is ready for use. */
 static int answer_init(struct session *s, struct err *err)
 {
@@ -272,7 +321,7 @@ static int answer_init(struct session *s, struct err *err)
 			break;
 		r = fuse_session_receive_buf(s->se, &buf);
 		if (r > 0)
-			fuse_session_process_buf(s->se, &buf);
+			r = process_init(s->se, &buf);
 		r = r == -EINTR ? 0 : r;
 	}
 	free(buf.mem);

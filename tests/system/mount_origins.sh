@@ -48,6 +48,19 @@ stop
 [ $SECONDS -lt 5 ] || fail "unmounting waited $SECONDS s for a dead origin"
 kill -CONT $REMOTE
 
+# ---- names of one folder are looked up side by side, not one round trip after another ----
+mkdir flat
+for i in $(seq 8); do echo $i >flat/$i; done
+synth-remote flat --listen 127.0.0.1:0 --remote.latency=500ms >far.out &
+until_true grep -q http:// far.out
+start "$(grep -o 'http://[^ ]*' far.out)"
+before=$(date +%s%N)
+for i in $(seq 8); do stat "$M/$i" >/dev/null & done
+wait $(jobs -p | tail -n 8)
+ms=$((($(date +%s%N) - before) / 1000000))
+[ $ms -lt 2500 ] || fail "8 lookups of 500 ms took $ms ms"
+stop
+
 # ---- what the tiers hold is served without it ----
 mkdir tier
 start "$URL" -o disk.path="$T/tier"
