@@ -113,10 +113,12 @@ static bool origin_limit(const json_t *record, const json_t *earlier)
 	return main_number(record, "au") < FULL_AU && rate > 0.95 * (double)bandwidth;
 }
 
+/* A disk that was probed while it was busy with something else, and then fed everybody, is no limit. */
 static bool tier_disk_limit(const json_t *record, const json_t *earlier)
 {
-	return record_number(record, "tier_native_bytes_per_s") <
-	       TIER_HEADROOM * record_number(record, "demand_bytes_per_s");
+	return main_number(record, "au") < FULL_AU &&
+	       record_number(record, "tier_native_bytes_per_s") <
+		       TIER_HEADROOM * record_number(record, "demand_bytes_per_s");
 }
 
 /* A late pacer frees memory late, which can only lower a figure: a full one was not harmed. */

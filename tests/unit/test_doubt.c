@@ -137,9 +137,10 @@ static void test_limits(void **state)
 	EXPECT("", {"steady.au", "0.6"}, {"steady.origin_bytes", "1.98e9"}, {"has_tier", "false"});
 	EXPECT("", {"steady.au", "0.6"}, {"steady.origin_bytes", "1.98e9"},
 		{"knobs", "{'remote.bandwidth':{'value':'0','from':'default'}}"});
-	EXPECT("tier-disk-limit", {"tier_native_bytes_per_s", "1000e6"});
-	EXPECT("", {"tier_native_bytes_per_s", "1001e6"});
-	EXPECT("", {"tier_native_bytes_per_s", "null"});
+	EXPECT("tier-disk-limit", {"steady.au", "0.9"}, {"tier_native_bytes_per_s", "1000e6"});
+	EXPECT("", {"steady.au", "0.9"}, {"tier_native_bytes_per_s", "1001e6"});
+	EXPECT("", {"steady.au", "0.9"}, {"tier_native_bytes_per_s", "null"});
+	EXPECT("", {"tier_native_bytes_per_s", "500e6"});
 }
 
 static void test_a_harness_that_cannot_feed_synthetic(void **state)
