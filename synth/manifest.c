@@ -172,10 +172,10 @@ static int read_journal(struct journal *j, const char *head, struct err *err)
 	AUTO(free) char *text = NULL;
 	char path[PATH_BYTES];
 	struct journal_unit u;
-	size_t len, at = strlen(head);
+	size_t len = 0, at = strlen(head);
 	int r = read_text(j->dirfd, JOURNAL_NAME, &text, &len);
 
-	if (r < 0)
+	if (!text)
 		return err_set(err, -r, JOURNAL_NAME ": %s", strerror(-r));
 	if (!text || !memchr(text, '\n', len))
 		len = 0; /* cut before its first unit: start again */
