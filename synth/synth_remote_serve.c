@@ -423,18 +423,19 @@ static void track_connection(void *cls, struct MHD_Connection *mhd, void **conte
 	*context = conn;
 }
 
-/* Names hold no NUL: a URL that does names nothing. */
+/* Names hold no NUL: what does becomes a key that cannot be. There is room, since a NUL came as three
+ * characters. */
 static size_t unescape(void *cls, struct MHD_Connection *mhd, char *text)
 {
 	size_t len = MHD_http_unescape(text);
 
-	if (strlen(text) != len) {
-		*text = '\0';
-		return 0;
-	}
-	return len;
+	if (strlen(text) == len)
+		return len;
+	memcpy(text, "//", 3);
+	return 2;
 }
 
+/* Nearly all of it is about clients that sent nonsense or went away: nothing to warn of. */
 static void log_message(void *cls, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 static void log_message(void *cls, const char *fmt, va_list ap)
@@ -443,7 +444,7 @@ static void log_message(void *cls, const char *fmt, va_list ap)
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	text[strcspn(text, "\n")] = '\0';
-	log_warn("%s", text);
+	log_info("%s", text);
 }
 
 /* As many as the limit of descriptors allows, raised as far as it goes: two each, the socket and
