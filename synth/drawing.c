@@ -44,7 +44,7 @@ static void add_octave(int *line, uint32_t width, uint32_t y, uint64_t key, stru
 		uint32_t end = width - x < cell ? width - x : cell;
 
 		for (uint32_t i = 0; i < end; i++, value += right - left)
-			line[x + i] += value * o.amplitude / (128 << 2 * o.shift);
+			line[x + i] += value * o.amplitude >> (7 + 2 * o.shift);
 		left = right;
 	}
 }

@@ -491,6 +491,8 @@ class Shaping(Shared):
             self.assertGreater(tries[-1], least)
             if tries[-1] < most:
                 return
+        if os.getloadavg()[0] > 2 * os.cpu_count():
+            self.skipTest(f"{tries}: a machine as busy as this proves nothing")
         self.fail(f"{tries}: always more than {most}")
 
     def test_bandwidth(self):
