@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report in a real browser: nothing missing, nothing fetched, nothing too wide, all text readable.
 
-For each stored case the page is made, opened in headless Chromium at 390 and 1400 pixels, in light
-and in dark, with a script added that measures the page and writes what it found into its title.
+Each stored case is made into a page and opened in headless Chromium at 390 and 1400 pixels, in light
+and in dark, with a script added that measures the page and tells what it found. The pages stand in
+frames of one document, because Chromium's own windows are at least 500 pixels wide.
 """
 import json
 import os
@@ -62,8 +63,8 @@ function measure() {
 	const levels = [...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1]);
 	if (levels[0] != 1 || levels.some((l, i) => i && l > levels[i - 1] + 1)) found.push('headings skip a level');
 	for (const r of performance.getEntriesByType('resource')) found.push('fetched ' + r.name);
-	document.title = 'PROBE' + JSON.stringify({width: root.clientWidth, dark: matchMedia('(prefers-color-scheme:dark)').matches,
-		texts, pictures: pictures.length, found});
+	parent.postMessage({of: location.search, width: root.clientWidth, texts, pictures: pictures.length, found,
+		dark: matchMedia('(prefers-color-scheme:dark)').matches}, '*');
 }
 addEventListener('load', measure);
 </script>
@@ -78,52 +79,67 @@ def browser():
     sys.exit(77)
 
 
-def open_page(program, page, width, dark):
-    """What the probe found, and console errors. A narrow window needs a frame: Chromium's own have a
-    least width of 500 pixels."""
+CASES_AND_PICTURES = {"quick": 2, "broken": 2, "alone": 0}
+WIDTHS = (390, 1400)
+
+
+def make_pages(work):
+    for case in CASES_AND_PICTURES:
+        folder = os.path.join(work, case)
+        shutil.copytree(os.path.join(CASES, case), folder)
+        subprocess.run([MAKE, folder], check=True, capture_output=True, timeout=150)
+        with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
+            page = file.read()
+        with open(os.path.join(folder, "probed.html"), "w", encoding="utf-8") as file:
+            file.write(page.replace("</head>", PROBE.replace("LIMIT", str(CONTRAST)) + "</head>"))
+    frames = [f'<iframe src="{case}/probed.html?{case}-{width}" style="width:{width}px;height:900px;border:0"></iframe>'
+              for case in CASES_AND_PICTURES for width in WIDTHS]
+    with open(os.path.join(work, "all.html"), "w", encoding="utf-8") as file:
+        file.write("""<!DOCTYPE html><meta name="color-scheme" content="light dark"><title>none</title><script>
+const all = {};
+addEventListener('message', e => { all[e.data.of.slice(1)] = e.data; document.title = 'PROBE' + JSON.stringify(all); });
+</script>""" + "\n".join(frames))
+
+
+def open_pages(program, work, dark):
+    """What the probe found on each page, and console errors."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                    "--disable-background-networking", "--hide-scrollbars", "--disable-component-update", "--disable-sync",
-                   "--allow-file-access-from-files", "--enable-logging=stderr", "--virtual-time-budget=4000",
+                   "--allow-file-access-from-files", "--enable-logging=stderr", "--virtual-time-budget=8000",
                    f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-                   f"--user-data-dir={profile}", "--window-size=1500,1000", "--dump-dom"]
-        frame = os.path.join(os.path.dirname(page), f"frame-{width}-{dark}.html")
-        with open(frame, "w", encoding="utf-8") as file:
-            file.write(f"""<!DOCTYPE html><meta name="color-scheme" content="light dark"><title>none</title>
-<iframe src="{os.path.basename(page)}" style="width:{width}px;height:900px;border:0"
-onload="setTimeout(() => document.title = frames[0].document.title, 200)"></iframe>""")
-        done = subprocess.run(command + ["file://" + frame], capture_output=True, timeout=120)
+                   f"--user-data-dir={profile}", "--window-size=1500,1000", "--dump-dom", f"file://{work}/all.html"]
+        done = subprocess.run(command, capture_output=True, timeout=120)
     title = re.search(r"<title>PROBE(.*?)</title>", done.stdout.decode(), re.S)
-    console = [line for line in done.stderr.decode().splitlines() if "CONSOLE" in line]
-    if not title:
-        return {"found": ["the probe did not run"] + console}
-    result = json.loads(title.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-    result["found"] += console
-    return result
+    found = json.loads(title.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")) if title else {}
+    return found, [line for line in done.stderr.decode().splitlines() if "CONSOLE" in line]
+
+
+def faults(result, width, dark, pictures):
+    if not result:
+        return ["the probe did not run"]
+    found = result["found"]
+    if result["width"] != width or result["dark"] != dark:
+        found.append(f"opened at {result['width']}, dark {result['dark']}")
+    if shutil.which("gnuplot") and result["pictures"] != pictures:
+        found.append(f"{result['pictures']} pictures")
+    return found
 
 
 def main():
     program, bad = browser(), 0
     with tempfile.TemporaryDirectory() as work:
-        for case in ("quick", "broken"):
-            folder = os.path.join(work, case)
-            shutil.copytree(os.path.join(CASES, case), folder)
-            subprocess.run([MAKE, folder], check=True, capture_output=True, timeout=150)
-            with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
-                page = file.read()
-            page = page.replace("</head>", PROBE.replace("LIMIT", str(CONTRAST)) + "</head>")
-            with open(os.path.join(folder, "probed.html"), "w", encoding="utf-8") as file:
-                file.write(page)
-            for width in (390, 1400):
-                for dark in (False, True):
-                    result = open_page(program, os.path.join(folder, "probed.html"), width, dark)
-                    if result.get("width") != width or result.get("dark") != dark:
-                        result["found"].append(f"opened at {result.get('width')}, dark {result.get('dark')}")
-                    if shutil.which("gnuplot") and result.get("pictures") != 2:
-                        result["found"].append(f"{result.get('pictures')} pictures")
-                    print(f"{case} {width} {'dark' if dark else 'light'}: {result.get('texts')} texts,",
-                          "; ".join(result["found"]) or "fine")
-                    bad += bool(result["found"])
+        make_pages(work)
+        for dark in (False, True):
+            results, console = open_pages(program, work, dark)
+            bad += len(console)
+            print("".join(line + "\n" for line in console), end="")
+            for case, pictures in CASES_AND_PICTURES.items():
+                for width in WIDTHS:
+                    result = results.get(f"{case}-{width}", {})
+                    found = faults(result, width, dark, pictures)
+                    print(f"{case} {width} {'dark' if dark else 'light'}: {result.get('texts')} texts,", "; ".join(found) or "fine")
+                    bad += bool(found)
     return 1 if bad else 0
 
 
