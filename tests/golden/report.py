@@ -52,8 +52,12 @@ def differs(case, name, have, update):
     return True
 
 
-def picture_faults(page):
-    """What holds for pictures whatever drew them."""
+def page_faults(page):
+    """What holds for pages and pictures whatever drew them."""
+    for loads in re.findall(r"<(?:img|script|link|iframe|object|embed|use|image)\b[^>]*(?:src|href)=[\"'](?!data:|#)[^>]*>", page):
+        yield f"the page loads {loads}"
+    for loads in re.findall(r"@import[^;]*|url\((?![\"']?(?:data:|#))[^)]*", page):
+        yield f"the page loads {loads}"
     ids = re.findall(r"\sid=['\"]([^'\"]+)", page)
     if len(ids) != len(set(ids)):
         yield "ids of the page are not unique"
@@ -79,7 +83,7 @@ def check(case, work, update):
         page = file.read()
     for name, text in (("html", normal(page)), ("txt", done.stdout.decode()), ("err", done.stderr.decode())):
         bad |= differs(case, "expected." + name, text.replace(folder, "DIR"), update)
-    for fault in picture_faults(page):
+    for fault in page_faults(page):
         print(f"{case}: {fault}")
         bad = True
     return bad
