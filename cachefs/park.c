@@ -6,6 +6,8 @@
 #include "cachefs/fs_ops.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,14 +78,35 @@ void pending_put(struct pending *p)
 	free(p);
 }
 
+/* Whether a thread will never come back from its system call because it is being killed: SIGKILL,
+ * or any signal whose default action ends it, is then pending for each of its threads as SIGKILL.
+ * Other signals have handlers (timers, profilers, children that ended), and a program does not
+ * expect EINTR from stat() or a file's read(): local filesystems never give it. True where it
+ * cannot be told (another pid namespace, hidden /proc). */
+static bool is_dying(pid_t thread)
+{
+	char path[64], line[128];
+	unsigned long long pending = 0;
+	bool dying = thread <= 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
+	AUTO(fclose) FILE *status = dying ? NULL : fopen(path, "re");
+
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "SigPnd: %llx", &pending) == 1)
+			dying = pending >> (SIGKILL - 1) & 1;
+	return dying || !status;
+}
+
 /* libfuse calls this with the request's lock held: from another thread, or from within
- * fuse_req_interrupt_func(), where the request must not be answered. */
+ * fuse_req_interrupt_func(), where the request must not be answered. The kernel tells of the first
+ * signal only, so a request that goes on is looked at again by the watcher. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
 	struct fs *fs = fs_of(req); /* libfuse may be clearing data meanwhile */
 	struct park *park = fs->park;
+	bool dying = is_dying(fuse_req_ctx(req)->pid), answer, cancel;
 	struct pending *p;
-	bool answer, cancel;
 
 	pthread_mutex_lock(&park->lock);
 	for (p = park->first; p && p->req != req; p = p->next)
@@ -94,7 +117,7 @@ static void on_interrupt(fuse_req_t req, void *data)
 	}
 	p->interrupted = true;
 	p->refs++;
-	answer = !p->new &&claim(park, p);
+	answer = dying && !p->new &&claim(park, p);
 	cancel = answer && p->parked;
 	pthread_mutex_unlock(&park->lock);
 	if (answer) {
@@ -123,6 +146,7 @@ struct pending *pending_new(struct fs *fs, fuse_req_t req, struct inode *node, c
 	p->req = req;
 	p->refs = 1;
 	p->new = true;
+	p->caller = fuse_req_ctx(req)->pid;
 	p->deadline_ns = clock_now_ns() + fs->deadline_ns;
 	memcpy(p->name, name, len);
 	counter_add(&fs->counters, FUSE_parked, 1);
@@ -136,7 +160,7 @@ struct pending *pending_new(struct fs *fs, fuse_req_t req, struct inode *node, c
 	fuse_req_interrupt_func(req, on_interrupt, NULL);
 	pthread_mutex_lock(&park->lock);
 	p->new = false;
-	interrupted = p->interrupted || park->stop;
+	interrupted = (p->interrupted && is_dying(p->caller)) || park->stop;
 	if (interrupted)
 		claim(park, p);
 	pthread_mutex_unlock(&park->lock);
@@ -155,7 +179,7 @@ void pending_parked(struct pending *p)
 
 	pthread_mutex_lock(&park->lock);
 	p->parked = true;
-	cancel = p->interrupted;
+	cancel = p->interrupted && !p->req;
 	pthread_mutex_unlock(&park->lock);
 	if (cancel)
 		stack_cancel(p->fs->stack, &p->read);
@@ -172,11 +196,23 @@ void pending_wait(struct pending *p)
 
 /* ---- deadlines ---- */
 
+/* Locked. What to answer p with now; 0: nothing yet. */
+static int verdict(const struct park *park, const struct pending *p, int64_t now_ns)
+{
+	if (!p->req || p->new)
+		return 0;
+	if (park->stop)
+		return -ESHUTDOWN;
+	if (p->deadline_ns <= now_ns)
+		return -ETIMEDOUT;
+	return p->interrupted && is_dying(p->caller) ? -EINTR : 0;
+}
+
 /* Locked. The request of one pending that is due; NULL when none is. */
-static fuse_req_t claim_due(struct park *park, int64_t now_ns)
+static fuse_req_t claim_due(struct park *park, int64_t now_ns, int *ret_code)
 {
 	for (struct pending *p = park->first; p; p = p->next)
-		if (p->req && !p->new && (park->stop || p->deadline_ns <= now_ns))
+		if ((*ret_code = verdict(park, p, now_ns)))
 			return claim(park, p);
 	return NULL;
 }
@@ -185,15 +221,16 @@ static void answer_due(struct park *park)
 {
 	int64_t now_ns = clock_now_ns();
 	fuse_req_t req;
-	bool stop;
+	int code;
 
 	do {
 		pthread_mutex_lock(&park->lock);
-		req = claim_due(park, now_ns);
-		stop = park->stop;
+		req = claim_due(park, now_ns, &code);
 		pthread_mutex_unlock(&park->lock);
 		if (req)
-			fs_reply_error(park->fs, req, stop ? -ESHUTDOWN : -ETIMEDOUT);
+			fs_reply_error(park->fs, req, code);
+		if (req && code == -EINTR)
+			counter_add(&park->fs->counters, FUSE_interrupts, 1);
 	} while (req);
 }
 

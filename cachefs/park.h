@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* park - requests that wait for the stack while their FUSE thread has gone on.
  *
- * Exactly one of these answers a pending request: the stack when it is done, INTERRUPT (EINTR), the
- * deadline (ETIMEDOUT), or the end of the session (ESHUTDOWN). Whoever does claims the request
+ * Exactly one of these answers a pending request: the stack when it is done, INTERRUPT of a caller
+ * that is being killed (EINTR), the deadline (ETIMEDOUT), or the end of the session (ESHUTDOWN). Whoever does claims the request
  * first; the others find nothing to claim. The memory goes with the last reference, so the stack
  * may come back late. */
 #ifndef CACHEFS_PARK_H
@@ -28,6 +28,7 @@ struct pending {
 	struct fuse_req *req; /* NULL once claimed */
 	unsigned refs;
 	bool new, interrupted, parked;
+	pid_t caller; /* thread that asked; 0: of another pid namespace */
 	int64_t deadline_ns;
 	char name[]; /* deferred LOOKUP: the whole name */
 };

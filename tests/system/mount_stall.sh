@@ -87,6 +87,34 @@ for mode in direct page; do
 	M=$NEAR
 done
 
+# ---- signals with a handler do not fail a stat or a read; one that kills does end it ----
+cat >ticking.py <<'EOF'
+import os, signal, sys
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+size = os.stat(sys.argv[1]).st_size
+with open(sys.argv[1], "rb", buffering=0) as file:
+    while size:
+        size -= len(file.read(1 << 20))
+EOF
+start_both fuse.open_mode=direct,http.timeout=30s
+stall "$FAR"
+python3 ticking.py "$M/cold" &
+reader=$!
+sleep 0.5
+kill -CONT "$FAR"
+wait $reader
+stall "$FAR"
+python3 ticking.py "$M/cold-9" &
+reader=$!
+sleep 0.5
+kill -9 $reader
+until_true not kill -0 $reader
+kill -CONT "$FAR"
+stop
+PID=$FAR M=$T/far stop
+M=$NEAR
+
 # ---- left while the origin stalls: by umount and by a signal ----
 for how in umount term; do
 	start_both fuse.open_mode=direct
