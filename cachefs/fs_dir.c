@@ -196,7 +196,12 @@ struct page {
 	char *buf;
 	size_t used, size;
 	bool plus;
+	uint64_t *
+		ids; /* of READDIRPLUS: each entry is a lookup, to be undone if it does not arrive */
+	size_t n_ids;
 };
+
+#define ENTRY_BYTES_MIN 128 /* of READDIRPLUS, attributes alone */
 
 static bool page_fits(const struct page *page, const char *name)
 {
@@ -253,6 +258,7 @@ static bool add_entry(
 			*ret_error = -ENOMEM;
 			return false;
 		}
+		page->ids[page->n_ids++] = node->id;
 		fs_entry(page->fs, node, &entry);
 	} else {
 		uint64_t id = inode_id_of(page->fs->inodes, path);
@@ -263,6 +269,19 @@ static bool add_entry(
 	return true;
 }
 
+static void page_free(struct page *page)
+{
+	free(page->buf);
+	free(page->ids);
+}
+
+/* The kernel gave the request up, so it takes no lookup and will not forget any. */
+static void forget_page(const struct page *page)
+{
+	for (size_t i = 0; i < page->n_ids; i++)
+		inode_forget(page->fs->inodes, page->ids[i], 1);
+}
+
 /* Answers with the entries from index off on. */
 static void reply_page(struct page *page, const struct listing *l, size_t off)
 {
@@ -271,8 +290,10 @@ static void reply_page(struct page *page, const struct listing *l, size_t off)
 	int r = 0;
 
 	page->buf = malloc(page->size);
-	if (!page->buf) {
+	page->ids = malloc((page->size / ENTRY_BYTES_MIN + 1) * sizeof(*page->ids));
+	if (!page->buf || !page->ids) {
 		fs_reply_error(page->fs, page->req, -ENOMEM);
+		page_free(page);
 		return;
 	}
 	for (size_t i = off; i < end; i++) {
@@ -291,9 +312,9 @@ static void reply_page(struct page *page, const struct listing *l, size_t off)
 	}
 	if (r < 0 && !page->used)
 		fs_reply_error(page->fs, page->req, r);
-	else
-		fuse_reply_buf(page->req, page->buf, page->used);
-	free(page->buf);
+	else if (fuse_reply_buf(page->req, page->buf, page->used) < 0)
+		forget_page(page);
+	page_free(page);
 }
 
 /* One READDIR; -EAGAIN: not answered, would have to wait. claim: NULL, or the pending request. */

@@ -201,9 +201,10 @@ static int open_object(const struct server *s, const char *key, struct object *r
 	return 0;
 }
 
-/* A body that is paid for piece by piece while it goes out. */
+/* A body that is paid for and counted piece by piece while it goes out. */
 struct stream {
 	struct shape *shape;
+	_Atomic uint64_t *sent;
 	int fd;
 	uint64_t off, len;
 };
@@ -219,6 +220,8 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	shape_bytes(st->shape, n);
 	got = pread(st->fd, buf, n, (off_t)(st->off + pos));
+	if (got > 0)
+		atomic_fetch_add(st->sent, (uint64_t)got);
 	return got > 0 ? got : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
@@ -230,8 +233,9 @@ static void stream_free(void *cls)
 	free(st);
 }
 
-static struct MHD_Response *stream_body(struct shape *shape, struct object *o)
+static struct MHD_Response *stream_body(struct server *server, struct object *o)
 {
+	struct shape *shape = &server->shape;
 	uint64_t piece = shape_burst_bytes(shape);
 	struct stream *st = malloc(sizeof(*st));
 	struct MHD_Response *body;
@@ -239,26 +243,26 @@ static struct MHD_Response *stream_body(struct shape *shape, struct object *o)
 	if (!st)
 		return NULL;
 	piece = piece < PIECE_MIN ? PIECE_MIN : piece > PIECE_MAX ? PIECE_MAX : piece;
-	*st = (struct stream){shape, take_fd(&o->fd), o->off, o->len};
+	*st = (struct stream){shape, &server->bytes, take_fd(&o->fd), o->off, o->len};
 	body = MHD_create_response_from_callback(o->len, piece, stream_read, st, stream_free);
 	if (!body)
 		stream_free(st);
 	return body;
 }
 
-/* Takes o->fd over. A short body is paid for at once, so that sendfile can carry it; a HEAD
- * carries nothing. */
+/* Takes o->fd over. A short body is paid for and counted at once, so that sendfile can carry it (the
+ * count is too high by what a connection that breaks did not take); a HEAD carries nothing. */
 static struct MHD_Response *object_body(const struct call *c, struct object *o)
 {
 	struct shape *shape = &c->server->shape;
 	struct MHD_Response *body;
 
-	if (!c->head)
-		atomic_fetch_add(&c->server->bytes, o->len);
 	if (!c->head && o->len > shape_burst_bytes(shape))
-		return stream_body(shape, o);
-	if (!c->head)
+		return stream_body(c->server, o);
+	if (!c->head) {
+		atomic_fetch_add(&c->server->bytes, o->len);
 		shape_bytes(shape, o->len);
+	}
 	body = MHD_create_response_from_fd_at_offset64(o->len, o->fd, o->off);
 	if (body)
 		take_fd(&o->fd);
