@@ -88,27 +88,6 @@ static int apply_words(struct path_mode *p, struct err *err)
 	return matrix_build(&p->matrix, p->settings, false, err);
 }
 
-static int choose_settings(struct path_mode *p, struct err *err)
-{
-	int r = settings_load_profile(p->settings, NULL, err);
-
-	if (r)
-		return -EINVAL;
-	set_word(p, "external.path", p->path);
-	set_default(p, "external.timeout", "10s");
-	set_default(p, "bench.sources", "synthetic,external");
-	set_default(p, "bench.steps", "50");
-	set_default(p, "bench.epochs", "1");
-	set_default(p, "bench.page_cache", "none");
-	r = apply_words(p, err);
-	if (!r && strcmp(p->settings->cfg->external.path, p->path))
-		r = err_set(err, EINVAL, "external.path=%s: %s is measured; give one of them",
-			p->settings->cfg->external.path, p->path);
-	return r;
-}
-
-/* ---- the plan ---- */
-
 /* The last cell of source external: the one with most GPUs. NULL if there is none. */
 static const struct cell *external_cell(const struct path_mode *p, int *ret_n)
 {
@@ -126,6 +105,30 @@ static const struct cell *external_cell(const struct path_mode *p, int *ret_n)
 	}
 	return found;
 }
+
+static int choose_settings(struct path_mode *p, struct err *err)
+{
+	int runs, r = settings_load_profile(p->settings, NULL, err);
+
+	if (r)
+		return -EINVAL;
+	set_word(p, "external.path", p->path);
+	set_word(p, "bench.sources", "synthetic,external");
+	set_default(p, "external.timeout", "10s");
+	set_default(p, "bench.steps", "50");
+	set_default(p, "bench.epochs", "1");
+	set_default(p, "bench.page_cache", "none");
+	r = apply_words(p, err);
+	if (!r && !external_cell(p, &runs))
+		r = err_set(err, EINVAL, "bench.sources=%s: without external nothing reads %s",
+			p->settings->cfg->bench.sources, p->path);
+	if (!r && strcmp(p->settings->cfg->external.path, p->path))
+		r = err_set(err, EINVAL, "external.path=%s: %s is measured; give one of them",
+			p->settings->cfg->external.path, p->path);
+	return r;
+}
+
+/* ---- the plan ---- */
 
 /* What one of n runs gets of the seconds for one. */
 static double share(double seconds, int n)
@@ -406,7 +409,7 @@ static int measure(struct path_mode *p, struct err *err)
 		say_cost(p, runs);
 	}
 	known.most_batch = kept_batch(p);
-	if (c && !known.most_batch && !p->settings->dry_run) {
+	if (!known.most_batch && !p->settings->dry_run) {
 		r = probe(p, c, err);
 		known.most_batch = r ? 0 : scale_batch(p, runs);
 		known.read_bytes = p->probe.bytes;

@@ -88,6 +88,17 @@ def test_an_answer_in_a_minute(bench):
     assert os.path.getsize(bench.path("results/latest/report.html")) > 1000
 
 
+def test_a_profile_and_its_variants(bench):
+    """Its values hold, but for what is measured."""
+    bench.write("two.ini", "[bench]\nsteps = 30\nsources = cached\n[variant.ahead]\nbench.prefetch = 3\n[variant.more]\n"
+                "bench.readers = 4\n")
+    bench.run(bench.pictures(), *QUICK, "-p", "two.ini", "-o", "two")
+    records = bench.records("two")
+    assert [(r["source"], r["variant"]) for r in records if r["source"] == "external"] == \
+        [("external", "ahead"), ("external", "more")] and len(records) == 4, records
+    assert all(r["steps"] == 30 and r["status"] == "ok" for r in records)
+
+
 def test_image_folders_and_several_gpu_counts(bench):
     path = bench.pictures()
     before = tree(path)
@@ -177,7 +188,8 @@ def test_what_cannot_be_measured(bench):
         p = bench.fails(path, *QUICK, code=1, says=says)
         assert len(p.err.splitlines()) == 1 and p.out == "", p.err
     for args, says in ((("--gpus", "none"), "bench.gpus"), (("--sources", "cashed"), "cached"),
-                       (("--external.path=/elsewhere",), "/elsewhere"), (("-o", "shards/out"), "nothing is written")):
+                       (("--external.path=/elsewhere",), "/elsewhere"),
+                       (("--sources", "synthetic"), "without external"), (("-o", "shards/out"), "nothing is written")):
         p = bench.fails(bench.shards(), *args, code=2, says=says)
         assert len(p.err.splitlines()) == 1, p.err
     assert not os.path.exists(bench.path("shards/out"))
@@ -285,7 +297,7 @@ def test_cachefs_over_a_folder(bench):
     bench.nothing_left()
 
 
-TESTS = [test_an_answer_in_a_minute, test_image_folders_and_several_gpu_counts, test_a_foreign_tree,
+TESTS = [test_an_answer_in_a_minute, test_a_profile_and_its_variants, test_image_folders_and_several_gpu_counts, test_a_foreign_tree,
          test_shards_without_a_manifest, test_it_goes_on, test_limits_are_kept, test_dry_run_reads_nothing,
          test_what_cannot_be_measured, test_interrupted]
 MOUNTS = [test_a_dead_mount, test_a_hung_mount, test_it_hangs_in_the_middle, test_it_fails_in_the_middle,
