@@ -3,11 +3,24 @@
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 #include "common/cleanup.h"
 #include "harness/progress.h"
 
 static const struct variant plain, named = {.name = "page"};
+
+/* All that a terminal's other side has to say; the kernel hands it over when it finds the time. */
+static size_t read_terminal(int fd, char *text, size_t size)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	size_t len = 0;
+	ssize_t n;
+
+	while (poll(&p, 1, 300) > 0 && (n = read(fd, text + len, size - len)) > 0)
+		len += (size_t)n;
+	return len;
+}
 
 /* What lands on stderr while do_it runs: on a terminal, or in a file. */
 static char *capture(void (*do_it)(void), bool terminal)
@@ -32,8 +45,7 @@ static char *capture(void (*do_it)(void), bool terminal)
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	if (terminal) {
-		fcntl(reader, F_SETFL, O_NONBLOCK);
-		n = read(reader, text, sizeof(text) - 1);
+		n = (ssize_t)read_terminal(reader, text, sizeof(text) - 1);
 		close(writer);
 	} else {
 		n = pread(reader, text, sizeof(text) - 1, 0);
@@ -98,7 +110,10 @@ static void test_a_terminal_gets_a_line_that_rewrites_itself(void **state)
 				     "images/s  AU 99.8%"));
 	assert_non_null(strstr(text, "\r\033[K[1/2] synthetic, 1 GPU: 953 images/s\r\n"));
 	/* 20 s of the other, and what is left of 5. */
-	assert_true(strstr(text, "25s left") || strstr(text, "25 s left") || strstr(text, "24."));
+	char *left = strstr(text, "AU 99.8%");
+	double seconds = left ? strtod(left + strlen("AU 99.8%"), NULL) : 0;
+
+	assert_true(seconds >= 20 && seconds <= 25);
 }
 
 static void test_a_dumb_terminal_is_a_file(void **state)
