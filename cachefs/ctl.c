@@ -3,12 +3,11 @@
  * waits for the jobs they start. Talks to a mount as any program could; see control.h. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -28,18 +27,30 @@ AUTO_FREE(json, json_t, json_decref);
 
 struct ctl {
 	const char *mount;
-	timer_t patience;
 	bool json;
 	struct err err;
+	pthread_mutex_t lock; /* below */
+	pthread_cond_t changed;
+	int64_t until_ns; /* when a call into the mount has to have ended; 0: none is under way */
 };
 
 /* ---- talking to the mount ---- */
 
-/* On a thread of its own, since the one in the call may not wake up before the mount answers. */
-static void give_up(union sigval v)
+/* Ends the program when a call into the mount takes too long. On a thread of its own, since the one
+ * in the call may not wake up, not even for a signal, before the mount answers. */
+static void *watch(void *arg)
 {
-	const struct ctl *c = v.sival_ptr;
+	struct ctl *c = arg;
 
+	pthread_mutex_lock(&c->lock);
+	while (!c->until_ns || clock_now_ns() < c->until_ns) {
+		struct timespec t = {c->until_ns / NSEC_PER_SEC, c->until_ns % NSEC_PER_SEC};
+
+		if (c->until_ns)
+			pthread_cond_clockwait(&c->changed, &c->lock, CLOCK_MONOTONIC, &t);
+		else
+			pthread_cond_wait(&c->changed, &c->lock);
+	}
 	fprintf(stderr,
 		"cachefs-ctl: %s: no answer for %d s; if its cachefs hangs, end it and detach the "
 		"mount: fusermount3 -uz %s\n",
@@ -47,21 +58,29 @@ static void give_up(union sigval v)
 	_exit(EXIT_FAILED);
 }
 
-/* Stands around each call into the mount. */
-static void patience(struct ctl *c, int seconds)
+/* Stand around each call into the mount. */
+static void call_begins(struct ctl *c)
 {
-	timer_settime(c->patience, 0, &(struct itimerspec){.it_value = {.tv_sec = seconds}}, NULL);
+	HOLD(&c->lock);
+	c->until_ns = clock_now_ns() + ANSWER_S * NSEC_PER_SEC;
+	pthread_cond_signal(&c->changed);
 }
 
-static int patience_new(struct ctl *c)
+static void call_ended(struct ctl *c)
 {
-	struct sigevent event = {.sigev_notify = SIGEV_THREAD,
-		.sigev_notify_function = give_up,
-		.sigev_value = {.sival_ptr = c}};
+	HOLD(&c->lock);
+	c->until_ns = 0;
+}
 
-	if (timer_create(CLOCK_MONOTONIC, &event, &c->patience) == 0)
-		return 0;
-	return err_set(&c->err, errno, "cannot make a timer: %s", strerror(errno));
+static int start_watch(struct ctl *c)
+{
+	pthread_t thread;
+	int r;
+
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->changed, NULL);
+	r = pthread_create(&thread, NULL, watch, c);
+	return r ? err_set(&c->err, r, "cannot start a thread: %s", strerror(r)) : 0;
 }
 
 static int no_mount(struct ctl *c, int code)
@@ -101,11 +120,11 @@ static json_t *read_stats(struct ctl *c)
 	json_t *stats = NULL;
 	int r;
 
-	patience(c, ANSWER_S);
+	call_begins(c);
 	r = asprintf(&path, "%s/" CONTROL_FOLDER "/" CONTROL_STATS, c->mount) < 0
 		    ? -ENOMEM
 		    : file_read(path, STATS_MAX, &text, &len);
-	patience(c, 0);
+	call_ended(c);
 	if (r >= 0)
 		stats = json_loadb(text, len, 0, NULL);
 	if (r >= 0 && !json_is_object(json_object_get(stats, "fuse"))) {
@@ -131,11 +150,11 @@ static int send_message(struct ctl *c, json_t *message, json_int_t *ret_job)
 			"too many or too long paths for one message; give the folder above them");
 	if (asprintf(&path, "%s/" CONTROL_FOLDER, c->mount) < 0)
 		return no_mount(c, ENOMEM);
-	patience(c, ANSWER_S);
+	call_begins(c);
 	AUTO(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	r = fd < 0 || ioctl(fd, CONTROL_IOCTL, &buf) < 0 ? errno : 0;
-	patience(c, 0);
+	call_ended(c);
 	if (r)
 		return no_mount(c, r);
 	AUTO(json)
@@ -394,7 +413,7 @@ static int run_command(struct ctl *c, char **operands, int n)
 		return EXIT_USAGE;
 	}
 	c->mount = operands[1];
-	if (patience_new(c) < 0)
+	if (start_watch(c) < 0)
 		return EXIT_FAILED;
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, operands[0]))

@@ -11,7 +11,7 @@ echo x >file
 
 none_runs()
 {
-	not pgrep -x cachefs >/dev/null || fail "a cachefs still runs"
+	not pgrep -x cachefs >/dev/null
 }
 
 # ---- the command line ----
@@ -43,7 +43,7 @@ code=0
 cachefs data full -o nonempty 2>said || code=$?
 [ $code = 2 ]
 umount full
-until_true none_runs 2>/dev/null
+until_true none_runs
 
 # ---- the origin ----
 refused 2 "none: No such file or directory; ORIGIN is a folder, http\(s\)://HOST/PATH or s3://BUCKET" \
@@ -96,4 +96,4 @@ fi
 refused 2 "/dev/fd/77: no /dev/fuse is open there" cachefs data /dev/fd/77
 refused 2 "/dev/fd/0: no /dev/fuse is open there" sh -c "cachefs data /dev/fd/0 </dev/null"
 
-until_true none_runs 2>/dev/null
+until_true none_runs
