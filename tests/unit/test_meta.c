@@ -97,6 +97,38 @@ static void test_listing_answers_for_its_names(void **state)
 	close_fixture(&f);
 }
 
+/* What is known for ever is asked for again when it proved wrong: a name alone, or with the listing
+ * that would go on saying so. */
+static void test_fresh_asks_again(void **state)
+{
+	struct fixture f;
+	uint64_t version;
+
+	open_fixture(&f, "cache.stack=meta");
+	assert_int_equal(stat_wait(&f, "d1/f12"), 0);
+	version = f.obj.version;
+	f.origin->generation[12]++;
+	assert_int_equal(stat_wait(&f, "d1/f12"), 0);
+	assert_int_equal(f.obj.version, version);
+	assert_int_equal(store_stat(f.top, "d1/f12", STORE_FRESH, &f.obj), 0);
+	assert_int_not_equal(f.obj.version, version);
+	assert_int_equal(f.origin->lists, 0);
+
+	assert_int_equal(list(&f, "d1"), 10);
+	version = f.obj.version;
+	f.origin->generation[12]++;
+	f.origin->generation[13]++;
+	assert_int_equal(store_stat(f.top, "d1/f12", STORE_FRESH, &f.obj), 0);
+	assert_int_not_equal(f.obj.version, version);
+	assert_int_equal(f.origin->lists, 2);
+	assert_int_equal(stat_now(&f, "d1/f13"), 0);
+	assert_string_equal(f.obj.etag, "\"13-1\"");
+	f.origin->down = true;
+	assert_int_equal(store_stat(f.top, "d1/f12", STORE_FRESH, &f.obj), -EIO);
+	assert_int_equal(stat_now(&f, "d1/f12"), 0);
+	close_fixture(&f);
+}
+
 static void test_absent_names_are_forgotten_sooner(void **state)
 {
 	struct fixture f;
@@ -226,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_asks_once),
 		cmocka_unit_test(test_listing_answers_for_its_names),
+		cmocka_unit_test(test_fresh_asks_again),
 		cmocka_unit_test(test_absent_names_are_forgotten_sooner),
 		cmocka_unit_test(test_change_is_seen_within_expiration),
 		cmocka_unit_test(test_ageing_entry_is_served_and_refreshed),
