@@ -93,8 +93,13 @@ static int wait_report(const struct mount_request *req, int64_t limit_ns, int pi
 	struct report report;
 	struct err err;
 	int status = 0;
-	int ready = poll(&wait, 1, (int)(limit_ns / NSEC_PER_MSEC));
+	int64_t until_ns = clock_now_ns() + limit_ns, left_ns = limit_ns;
+	int ready = -1;
 
+	while (ready < 0 && left_ns > 0) { /* stopped and continued: EINTR */
+		ready = poll(&wait, 1, (int)(left_ns / NSEC_PER_MSEC) + 1);
+		left_ns = until_ns - clock_now_ns();
+	}
 	if (ready > 0 && read(pipe_fd, &report, sizeof(report)) == (ssize_t)sizeof(report))
 		return report.exit_code ? fail(report.exit_code, &report.err) : EXIT_DONE;
 	if (ready <= 0)

@@ -68,10 +68,10 @@ static void cut_off(struct fuse_session *se)
 
 /* ---- signals ---- */
 
-/* The origin does not let go of its threads in time. The disk tier bears it. */
+/* The origin or the disk tier does not let go of a thread in time. The tier's files bear it. */
 static void give_up(struct session *s)
 {
-	log_warn("%s: threads still wait for the origin; ending without them",
+	log_warn("%s: the origin or the disk tier takes too long; ending without waiting for it",
 		s->fs.request->mountpoint);
 	detach(s);
 	_exit(EXIT_DONE);

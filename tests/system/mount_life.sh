@@ -105,6 +105,25 @@ ended "$FIRST"
 exec 5<&-
 stop
 
+# ---- mount points of all kinds ----
+mkdir 'with space' $'new\nline' real
+ln -s real link
+for where in 'with space' $'new\nline' link real/ ./real/../real; do
+	M=$where
+	start data
+	[ "$(<"$M/sub/file")" = hello ]
+	kill -9 "$PID"
+	ended "$PID"
+	start data # over the dead one
+	[ "$(<"$M/sub/file")" = hello ]
+	refused_code=0
+	cachefs data "$M" 2>said || refused_code=$?
+	[ $refused_code = 2 ]
+	grep -q "already a cachefs mount" said
+	stop
+done
+M=$T/mnt
+
 # ---- log file ----
 start data -o log.file=log,log.level=info
 dd if="$M/sub/file" of=/dev/null bs=1 count=1 2>/dev/null
