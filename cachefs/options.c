@@ -173,8 +173,11 @@ static int make_absolute(struct config *cfg, const char *knob, const char *value
 
 static int check_config(struct config *cfg, struct err *err)
 {
+	const char *keys = cfg->s3.credentials;
 	int r = make_absolute(cfg, "disk.path", cfg->disk.path, err);
 
+	if (!r && strcmp(keys, "auto") != 0 && strcmp(keys, "none") != 0)
+		r = make_absolute(cfg, "s3.credentials", keys, err);
 	return r < 0 ? r : make_absolute(cfg, "log.file", cfg->log.file, err);
 }
 

@@ -54,6 +54,7 @@ enum page_cache_mode { PAGE_CACHE_KEEP, PAGE_CACHE_DROP };
 enum data_format { FORMAT_TFRECORD, FORMAT_IMAGEFOLDER };
 enum http_version { HTTP_VERSION_AUTO, HTTP_VERSION_1_1, HTTP_VERSION_2 };
 enum list_style { LIST_AUTO, LIST_S3, LIST_AUTOINDEX };
+enum s3_style { S3_STYLE_AUTO, S3_STYLE_PATH, S3_STYLE_HOST };
 enum bench_sync { SYNC_STEP, SYNC_NONE };
 
 /* Special words of numeric knobs stand for negative values: see `words` of the row. A word that ends

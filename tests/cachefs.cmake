@@ -27,6 +27,8 @@ feedrate_fuzz(s3_list cachestore)
 feedrate_fuzz(autoindex cachestore)
 feedrate_test(unit/test_http bad_origin)
 feedrate_test(unit/test_http_list bad_origin)
+feedrate_test(unit/test_s3 bad_origin)
+feedrate_fuzz(s3_text cachestore)
 
 # For system tests and by hand.
 add_executable(origin_read origin_read.c)
@@ -42,6 +44,8 @@ set_target_properties(bench_stack_rate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PRO
 feedrate_script(system/mount_origins.sh)
 feedrate_script(system/origin_nginx.sh)
 feedrate_script(system/origin_remote.sh)
+feedrate_script(system/origin_s3.sh)
+feedrate_script(system/mount_s3.sh)
 
 # Mounts for real, in namespaces of their own.
 feedrate_script(system/mount_answers.sh)

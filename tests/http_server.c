@@ -83,6 +83,8 @@ static bool parse_call(const char *head, struct http_call *call)
 	url_decode(call->path, false);
 	copy_header(head, "\r\nRange: ", call->range, sizeof(call->range));
 	copy_header(head, "\r\nIf-Match: ", call->if_match, sizeof(call->if_match));
+	copy_header(head, "\r\nAuthorization: ", call->authorization, sizeof(call->authorization));
+	copy_header(head, "\r\nx-amz-security-token: ", call->token, sizeof(call->token));
 	return true;
 }
 

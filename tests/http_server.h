@@ -15,6 +15,7 @@ struct http_call {
 	char path[4096];               /* decoded, with the '/' at the front */
 	char query[4096];              /* as it came, "" if there was none */
 	char range[64], if_match[128]; /* headers; "" if there was none */
+	char authorization[512], token[128];
 };
 
 /* Answers; false closes the connection. */

@@ -16,7 +16,7 @@ static struct store *http_open(
 
 	if (place_from_url(origin, &place, err) < 0)
 		return NULL;
-	return http_origin_open(cfg, &http_ops, &place, (enum list_style)cfg->http.listing, err);
+	return http_origin_open(cfg, &http_ops, &place, NULL, err);
 }
 
 const struct store_ops http_ops = {

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cachefs/stores/http_fields.h"
+#include "cachefs/stores/s3_error.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/units.h"
@@ -23,6 +24,8 @@
 #define BACKOFF_MAX_NS (5 * NSEC_PER_SEC)
 #define REDIRECTS_MAX 3
 #define SKIP_MAX (64 << 10) /* of an error's body, to keep its connection */
+#define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define SAID_MAX 4096 /* of it, to understand it */
 
 /* A failure that another attempt may mend; no errno, so that no sink returns it. */
 #define TRY_AGAIN 4096
@@ -31,6 +34,8 @@ struct handle {
 	struct handle *next, *next_idle;
 	CURL *easy;
 	CURLM *multi;
+	unsigned generation;        /* of the keys it signs with */
+	struct curl_slist *headers; /* that go with them */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -39,8 +44,9 @@ struct http_client {
 	int64_t timeout_ns, backoff_ns, retries;
 	enum http_version version;
 	bool verify;
-	struct curl_slist *headers; /* of every request */
-	pthread_mutex_t lock;       /* below */
+	struct s3_credentials *keys; /* NULL: unsigned */
+	char *sigv4;                 /* provider, region, service, as libcurl takes them */
+	pthread_mutex_t lock;        /* below */
 	pthread_cond_t stopped;
 	struct handle *all, *idle;
 	_Atomic bool stopping; /* set with the lock held */
@@ -60,6 +66,8 @@ struct transfer {
 	char etag[ETAG_MAX];   /* of the first attempt that gave bytes */
 	bool judged, complete; /* of this attempt */
 	int verdict;           /* 0: the body is wanted */
+	size_t said_len;
+	char said[SAID_MAX]; /* the body of a refusal */
 };
 
 static int fail(struct transfer *t, int code, const char *fmt, ...)
@@ -88,12 +96,21 @@ static int on_connected(void *arg, char *server, char *own, int server_port, int
 	return CURL_PREREQFUNC_OK;
 }
 
+static void drop_headers(struct handle *h)
+{
+	for (struct curl_slist *s = h->headers; s; s = s->next)
+		explicit_bzero(s->data, strlen(s->data));
+	curl_slist_free_all(h->headers);
+	h->headers = NULL;
+}
+
 static void handle_free(struct handle *h)
 {
 	if (!h)
 		return;
 	curl_easy_cleanup(h->easy);
 	curl_multi_cleanup(h->multi);
+	drop_headers(h);
 	free(h);
 }
 
@@ -112,9 +129,13 @@ static struct handle *handle_new(struct http_client *c)
 	curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, h->error);
 	curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(h->easy, CURLOPT_FOLLOWLOCATION, 1L);
+	curl_easy_setopt(h->easy, CURLOPT_FOLLOWLOCATION, c->keys ? 0L : 1L);
 	curl_easy_setopt(h->easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
 	curl_easy_setopt(h->easy, CURLOPT_PATH_AS_IS, 1L);
+	/* Not as a header of our own: those are signed, and proxies change this one. */
+	curl_easy_setopt(h->easy, CURLOPT_ACCEPT_ENCODING, "identity");
+	curl_easy_setopt(h->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+	curl_easy_setopt(h->easy, CURLOPT_AWS_SIGV4, c->sigv4);
 	curl_easy_setopt(h->easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
 	curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS,
@@ -176,14 +197,18 @@ struct http_client *http_client_new(const struct config *cfg, struct counter_set
 	c->retries = cfg->http.retries;
 	c->version = (enum http_version)cfg->http.version;
 	c->verify = cfg->http.verify;
-	c->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->stopped, NULL);
-	if (!c->headers) {
-		http_client_free(c);
-		return NULL;
-	}
 	return c;
+}
+
+int http_client_sign(struct http_client *c, struct s3_credentials *keys, const char *region)
+{
+	c->keys = keys;
+	if (!keys || asprintf(&c->sigv4, "aws:amz:%s:s3", region) >= 0)
+		return 0;
+	c->sigv4 = NULL;
+	return -ENOMEM;
 }
 
 void http_client_free(struct http_client *c)
@@ -194,7 +219,8 @@ void http_client_free(struct http_client *c)
 		next = h->next;
 		handle_free(h);
 	}
-	curl_slist_free_all(c->headers);
+	s3_credentials_free(c->keys);
+	free(c->sigv4);
 	pthread_cond_destroy(&c->stopped);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
@@ -220,6 +246,42 @@ static const char *header(const struct transfer *t, const char *name)
 	return found->value;
 }
 
+/* "; this machine's is 17m 3s ahead", by the time the answer was sent. */
+static void tell_skew(struct transfer *t, char *text, size_t size)
+{
+	const char *date = header(t, "Date");
+	int64_t sent_ns = date ? field_date(date) : 0, ahead_ns = clock_wall_ns() - sent_ns;
+	char human[UNITS_MAX];
+
+	units_human_duration((double)llabs(ahead_ns) / NSEC_PER_SEC, human);
+	if (sent_ns && llabs(ahead_ns) > 60 * NSEC_PER_SEC)
+		snprintf(text, size, "; this machine's is %s %s", human,
+			ahead_ns > 0 ? "ahead" : "behind");
+}
+
+/* What body and headers of a refusal say beyond its status goes into the cause, and decides. */
+static int explain(struct transfer *t)
+{
+	const char *region = header(t, "x-amz-bucket-region");
+	const struct s3_trouble *trouble = NULL;
+	struct s3_error error;
+	char place[80] = "", clock[64] = "";
+
+	if (!s3_error_parse(t->said, t->said_len, &error))
+		trouble = s3_trouble_find(error.code);
+	if (!*error.region && region && strlen(region) < sizeof(error.region))
+		strcpy(error.region, region);
+	if (*error.region)
+		snprintf(place, sizeof(place), ", the bucket lies in region %s", error.region);
+	if (!strcmp(error.code, "RequestTimeTooSkewed"))
+		tell_skew(t, clock, sizeof(clock));
+	if (*error.code || *place)
+		fail(t, 0, "answered %ld%s%s%s%s%s%s", t->answer->status, *error.code ? " " : "",
+			error.code, place, trouble ? ": " : "", trouble ? trouble->text : "",
+			clock);
+	return trouble ? -trouble->result : t->verdict;
+}
+
 static int refuse_status(struct transfer *t, long status)
 {
 	const char *patience = header(t, "Retry-After");
@@ -227,7 +289,7 @@ static int refuse_status(struct transfer *t, long status)
 
 	if (status == 404 || status == 410)
 		code = ENOENT;
-	else if (status == 401 || status == 403)
+	else if (status == 401 || status == 403 || (status == 400 && t->c->keys && t->req->head))
 		code = EACCES;
 	else if (status == 412 || status == 416)
 		code = ESTALE;
@@ -335,6 +397,10 @@ static size_t on_body(char *data, size_t unit, size_t len, void *arg)
 	t->last_ns = clock_now_ns();
 	judge_once(t);
 	if (t->verdict || !t->req->each) {
+		size_t n = SAID_MAX - t->said_len < len ? SAID_MAX - t->said_len : len;
+
+		memcpy(t->said + t->said_len, data, n);
+		t->said_len += n;
 		t->skipped += len;
 		return t->skipped > SKIP_MAX ? 0 : len;
 	}
@@ -397,6 +463,8 @@ static int curl_result(struct transfer *t)
 			code = msg->data.result;
 	if (code == CURLE_OK)
 		judge_once(t);
+	if (t->verdict && t->answer->status >= 300)
+		return explain(t);
 	if (t->verdict || t->complete)
 		return t->verdict;
 	switch (code) {
@@ -431,6 +499,50 @@ static void count_attempt(struct transfer *t)
 	counter_add(count, ORIGIN_connections, connections);
 }
 
+static int add_header(struct curl_slist **list, const char *text)
+{
+	struct curl_slist *more = curl_slist_append(*list, text);
+
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	return 0;
+}
+
+/* libcurl signs and sends x-amz-date and host by itself; 7.88 forgets the hash of the (empty) body, which
+ * S3 asks for. */
+static int set_keys(struct handle *h, const struct s3_keys *keys)
+{
+	char text[sizeof(keys->token) + 32];
+
+	curl_easy_setopt(h->easy, CURLOPT_USERNAME, keys->id);
+	curl_easy_setopt(h->easy, CURLOPT_PASSWORD, keys->secret);
+	drop_headers(h);
+	int r = add_header(&h->headers, "x-amz-content-sha256: " EMPTY_SHA256);
+
+	if (r < 0 || !*keys->token)
+		return r;
+	snprintf(text, sizeof(text), "x-amz-security-token: %s", keys->token);
+	r = add_header(&h->headers, text);
+	explicit_bzero(text, sizeof(text));
+	return r;
+}
+
+/* Gives the handle the keys of now, where it has older ones. */
+static int renew_keys(struct http_client *c, struct handle *h)
+{
+	struct s3_keys keys;
+
+	if (h->generation == s3_credentials_generation(c->keys))
+		return 0;
+	unsigned generation = s3_credentials_get(c->keys, &keys);
+	int r = set_keys(h, &keys);
+
+	s3_keys_wipe(&keys);
+	h->generation = r ? 0 : generation;
+	return r;
+}
+
 /* Options of this attempt; own: the request's own headers, the caller's to free. */
 static int prepare(struct transfer *t, struct curl_slist **ret_own)
 {
@@ -438,7 +550,10 @@ static int prepare(struct transfer *t, struct curl_slist **ret_own)
 	CURL *easy = t->h->easy;
 	bool tls = !strncmp(req->url, "https:", 6);
 	char range[48], match[ETAG_MAX + 16];
+	int r = t->c->keys ? renew_keys(t->c, t->h) : 0;
 
+	if (r < 0)
+		return r;
 	curl_easy_setopt(easy, CURLOPT_URL, req->url);
 	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, tls ? "https" : "http,https");
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
@@ -451,12 +566,12 @@ static int prepare(struct transfer *t, struct curl_slist **ret_own)
 	curl_easy_setopt(easy, CURLOPT_RANGE, req->len ? range : NULL);
 	if (req->if_match && *req->if_match) {
 		snprintf(match, sizeof(match), "If-Match: %s", req->if_match);
-		*ret_own = curl_slist_append(NULL, match);
-		if (!*ret_own)
-			return -ENOMEM;
-		(*ret_own)->next = t->c->headers; /* unlinked before it is freed */
+		r = add_header(ret_own, match);
+		if (r < 0)
+			return r;
+		(*ret_own)->next = t->h->headers; /* unlinked before it is freed */
 	}
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *ret_own ? *ret_own : t->c->headers);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *ret_own ? *ret_own : t->h->headers);
 	return 0;
 }
 
@@ -470,7 +585,7 @@ static int attempt(struct transfer *t)
 		return r;
 	t->judged = t->complete = false;
 	t->verdict = 0;
-	t->skipped = 0;
+	t->skipped = t->said_len = 0;
 	t->retry_ns = 0;
 	t->answer->status = 0;
 	t->last_ns = clock_now_ns();
@@ -522,6 +637,8 @@ int http_ask(struct http_client *c, const struct http_request *req, struct http_
 	if (!t.h)
 		return fail(&t, ENOMEM, "not enough memory");
 	r = attempt(&t);
+	if (r == -EACCES && c->keys && s3_credentials_reload(c->keys, t.h->generation))
+		r = attempt(&t);
 	for (int64_t n = 0; r == -TRY_AGAIN && n < c->retries && wait_to_retry(&t, n); n++) {
 		counter_add(c->counters, ORIGIN_retries, 1);
 		r = attempt(&t);
@@ -532,65 +649,4 @@ int http_ask(struct http_client *c, const struct http_request *req, struct http_
 	if (r == -EIO || r == -EACCES)
 		counter_add(c->counters, ORIGIN_errors, 1);
 	return r;
-}
-
-/* ---- texts ---- */
-
-struct text {
-	char *data;
-	size_t len, room, max;
-};
-
-static int text_begin(void *arg, const struct http_answer *a)
-{
-	struct text *text = arg;
-
-	text->len = 0;
-	text->data[0] = '\0';
-	return 0;
-}
-
-static int text_add(void *arg, const void *data, size_t len)
-{
-	struct text *text = arg;
-
-	if (len > text->max - text->len)
-		return -EFBIG;
-	if (text->len + len >= text->room) {
-		size_t room = 2 * text->room + len + 4096;
-		char *more = realloc(text->data, room);
-
-		if (!more)
-			return -ENOMEM;
-		text->data = more;
-		text->room = room;
-	}
-	memcpy(text->data + text->len, data, len);
-	text->len += len;
-	text->data[text->len] = '\0';
-	return 0;
-}
-
-int http_text(struct http_client *c, const char *url, size_t max, char **ret_text, size_t *ret_len,
-	struct http_answer *ret)
-{
-	struct text text = {.max = max, .data = calloc(1, 1), .room = 1};
-	struct http_request req = {
-
-		.url = url,
-		.accept = text_begin,
-		.accept_arg = &text,
-		.each = text_add,
-		.arg = &text};
-	int r = text.data ? http_ask(c, &req, ret) : -ENOMEM;
-
-	if (r == -EFBIG)
-		snprintf(ret->cause, sizeof(ret->cause), "answered more than %zu bytes", max);
-	if (r) {
-		free(text.data);
-		return r;
-	}
-	*ret_text = text.data;
-	*ret_len = text.len;
-	return 0;
 }

@@ -11,6 +11,7 @@
 #ifndef CACHEFS_STORES_HTTP_CLIENT_H
 #define CACHEFS_STORES_HTTP_CLIENT_H
 
+#include "cachefs/stores/s3_credentials.h"
 #include "cachefs/store.h"
 
 struct http_client;
@@ -21,7 +22,7 @@ struct http_answer {
 	long status;       /* 0: there was no answer */
 	bool sized;        /* obj.size is known */
 	bool slash;        /* redirects led to a URL that ends in '/' */
-	char cause[160];   /* of a failure, for people */
+	char cause[256];   /* of a failure, for people */
 };
 
 struct http_request {
@@ -38,6 +39,11 @@ struct http_request {
 };
 
 struct http_client *http_client_new(const struct config *cfg, struct counter_set *count);
+
+/* Requests are signed from now on (AWS Signature V4, service s3), and follow no redirect, since keys are
+ * for one host. Keys that are refused are read again, and the request is sent once more if there are
+ * newer ones. Takes keys over; NULL: unsigned. -ENOMEM. */
+int http_client_sign(struct http_client *c, struct s3_credentials *keys, const char *region);
 void http_client_free(struct http_client *c); /* no request is under way; NULL is accepted */
 
 /* Requests under way and later ones end with -ESHUTDOWN soon. */

@@ -24,6 +24,7 @@ struct http_origin {
 	struct http_place place;
 	struct http_client *client;
 	enum list_style style;
+	bool signs;
 	_Atomic bool told_names; /* bad names were logged */
 };
 
@@ -288,19 +289,24 @@ void http_origin_describe(struct store *st, json_t *into)
 	struct http_origin *o = origin_of(st);
 
 	json_object_set_new(into, "url", json_string(o->place.url));
+	json_object_set_new(into, "signed", json_boolean(o->signs));
 	json_object_set_new(into, "listing", json_string(o->style == LIST_S3 ? "s3" : "autoindex"));
 }
 
-static const char *remedy(int r, long status)
+static const char *remedy(const struct http_origin *o, int r, long status)
 {
 	if (!status)
 		return "is the server up, and the address right?";
 	if (r == -ENOENT)
 		return "check the path";
+	if (r == -EACCES && o->signs)
+		return "see s3.credentials and s3.region";
+	if (r == -EACCES && !o->place.guessed)
+		return "it was not signed: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or s3.credentials";
 	if (r == -EACCES)
 		return "only what is open to everybody can be read";
-	if (status == 301)
-		return "a bucket may lie in another region: see s3.region";
+	if (status >= 300 && status < 400)
+		return "a bucket may lie in another region or at another endpoint: see s3.region, s3.endpoint";
 	if (status == 200)
 		return "it has to list by S3's ListObjectsV2 or nginx's autoindex_format json";
 	return "see the server's log";
@@ -325,7 +331,7 @@ static int probe(struct http_origin *o, struct err *err)
 		}
 		if (r < 0 && !first) {
 			err_set(err, -r, "%s: %s; %s", o->place.url, page->answer.cause,
-				remedy(r, page->answer.status));
+				remedy(o, r, page->answer.status));
 			first = r;
 		}
 	} while (r < 0 && page->answer.status && page->answer.status < 500 &&
@@ -336,22 +342,28 @@ static int probe(struct http_origin *o, struct err *err)
 }
 
 struct store *http_origin_open(const struct config *cfg, const struct store_ops *ops,
-	struct http_place *place, enum list_style style, struct err *err)
+	struct http_place *place, struct s3_credentials *keys, struct err *err)
 {
 	struct http_origin *o = calloc(1, sizeof(*o));
 
 	if (!o || store_init(&o->base, ops, NULL) < 0) {
 		free(o);
 		place_done(place);
+		s3_credentials_free(keys);
 		err_set(err, ENOMEM, "not enough memory for the origin");
 		return NULL;
 	}
 	o->place = *place;
-	o->style = style;
+	o->style = place->guessed ? (enum list_style)cfg->http.listing : LIST_S3;
 	o->client = http_client_new(cfg, o->base.counters);
+	o->signs = keys;
+	int r = o->client ? http_client_sign(o->client, keys, place_region(cfg)) : -ENOMEM;
+
 	if (!o->client)
+		s3_credentials_free(keys);
+	if (r < 0)
 		err_set(err, ENOMEM, "not enough memory for the origin");
-	if (!o->client || probe(o, err) < 0) {
+	if (r < 0 || probe(o, err) < 0) {
 		http_origin_close(&o->base);
 		return NULL;
 	}

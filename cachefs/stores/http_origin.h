@@ -4,11 +4,12 @@
 #define CACHEFS_STORES_HTTP_ORIGIN_H
 
 #include "cachefs/stores/http_place.h"
+#include "cachefs/stores/s3_credentials.h"
 
 /* Asks for the root's listing, so that a wrong address is told at once, and settles how folders are
- * listed. Takes place over, also when it fails. */
+ * listed. Takes place and keys (NULL: unsigned) over, also when it fails. */
 struct store *http_origin_open(const struct config *cfg, const struct store_ops *ops,
-	struct http_place *place, enum list_style style, struct err *err);
+	struct http_place *place, struct s3_credentials *keys, struct err *err);
 void http_origin_interrupt(struct store *st);
 void http_origin_close(struct store *st);
 

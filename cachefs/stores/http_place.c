@@ -86,35 +86,72 @@ int place_from_url(const char *url, struct http_place *ret, struct err *err)
 
 /* ---- buckets ---- */
 
-/* URL of the bucket. Names with dots go into the path: certificates of *.s3 do not cover them. */
-static char *bucket_url(const struct config *cfg, const char *bucket, struct err *err)
+const char *place_region(const struct config *cfg)
+{
+	const char *const found[] = {
+		cfg->s3.region, getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(found); i++)
+		if (found[i] && *found[i])
+			return found[i];
+	return "us-east-1";
+}
+
+static char *aws_endpoint(const struct config *cfg, struct err *err)
+{
+	const char *region = place_region(cfg);
+	char *ret;
+
+	if (asprintf(&ret, "https://s3.%s.amazonaws.com%s", region,
+		    strncmp(region, "cn-", 3) ? "" : ".cn") >= 0)
+		return ret;
+	err_set(err, ENOMEM, "not enough memory for the origin");
+	return NULL;
+}
+
+/* URL of the service, without '/' at its end. *ret_aws: it is Amazon's. */
+static char *service_url(const struct config *cfg, bool *ret_aws, struct err *err)
 {
 	const char *from_env = getenv("AWS_ENDPOINT_URL");
 	const char *endpoint = *cfg->s3.endpoint ? cfg->s3.endpoint : from_env;
-	const char *region = cfg->s3.region;
-	AUTO(free) char *base = NULL;
-	char *ret = NULL;
-	int r;
+	char *ret;
 
-	if (endpoint && *endpoint) {
-		base = checked_url(endpoint, err);
-		if (!base) {
-			err_prefix(err, EINVAL, "s3.endpoint");
-			return NULL;
-		}
-		r = asprintf(&ret, "%s/%s", base, bucket);
-	} else if (!*region || strspn(region, BUCKET_CHARS) != strlen(region)) {
+	*ret_aws = !endpoint || !*endpoint;
+	if (*ret_aws)
+		return aws_endpoint(cfg, err);
+	ret = checked_url(endpoint, err);
+	if (!ret)
+		err_prefix(err, EINVAL, "s3.endpoint");
+	return ret;
+}
+
+/* URL of the bucket. By itself a name with dots goes into the path: certificates of *.s3 do not cover
+ * it. */
+static char *bucket_url(const struct config *cfg, const char *bucket, struct err *err)
+{
+	const char *region = place_region(cfg);
+	bool aws, in_host = cfg->s3.style == S3_STYLE_HOST;
+
+	if (strspn(region, BUCKET_CHARS) != strlen(region)) {
 		err_set(err, EINVAL, "s3.region: '%s' is no region; give one such as us-east-1",
 			region);
 		return NULL;
-	} else if (strpbrk(bucket, "._")) {
-		r = asprintf(&ret, "https://s3.%s.amazonaws.com/%s", region, bucket);
-	} else {
-		r = asprintf(&ret, "https://%s.s3.%s.amazonaws.com", bucket, region);
 	}
-	if (r < 0)
-		err_set(err, ENOMEM, "not enough memory for the origin");
-	return r < 0 ? NULL : ret;
+	AUTO(free) char *service = service_url(cfg, &aws, err);
+	char *ret;
+
+	if (!service)
+		return NULL;
+	if (cfg->s3.style == S3_STYLE_AUTO)
+		in_host = aws && !strpbrk(bucket, "._");
+	const char *host = strstr(service, "://") + 3;
+	int r = in_host ? asprintf(&ret, "%.*s%s.%s", (int)(host - service), service, bucket, host)
+			: asprintf(&ret, "%s/%s", service, bucket);
+
+	if (r >= 0)
+		return ret;
+	err_set(err, ENOMEM, "not enough memory for the origin");
+	return NULL;
 }
 
 static bool bucket_valid(const char *bucket)

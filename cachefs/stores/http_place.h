@@ -3,7 +3,7 @@
  *
  *   https://HOST/a/b      file x is https://HOST/a/b/x; its folder is listed at /a/b/, or, where that
  *                         is no bucket, at /a/ with prefix b/, or at / with prefix a/b/
- *   s3://BUCKET/a/b       the same, with ENDPOINT/BUCKET or https://BUCKET.s3.REGION.amazonaws.com */
+ *   s3://BUCKET/a/b       the same, at ENDPOINT/BUCKET or BUCKET.ENDPOINT, as s3.style says */
 #ifndef CACHEFS_STORES_HTTP_PLACE_H
 #define CACHEFS_STORES_HTTP_PLACE_H
 
@@ -19,9 +19,11 @@ struct http_place {
 /* http:// or https://, a host and a path; no user, query or fragment. */
 int place_from_url(const char *url, struct http_place *ret, struct err *err);
 
-/* s3://BUCKET[/PREFIX] with s3.endpoint and s3.region. */
+/* s3://BUCKET[/PREFIX] with s3.endpoint, s3.region and s3.style. */
 int place_from_bucket(
 	const struct config *cfg, const char *text, struct http_place *ret, struct err *err);
+/* The region, from knob or environment. */
+const char *place_region(const struct config *cfg);
 void place_done(struct http_place *p);
 
 /* Takes the last part of the bucket's path as part of the prefix. -ENOENT: there is
