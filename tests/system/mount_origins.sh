@@ -25,7 +25,7 @@ diff -r 'data/class a' "$M"
 stop
 
 # ---- what is not there ----
-refused 1 'answered 404; check the path' cachefs "${URL}absent" "$M"
+refused 1 'answered 404 NoSuchKey; check the path' cachefs "${URL}absent" "$M"
 refused 1 'is the server up' cachefs http://127.0.0.1:1/ "$M" -o http.retries=0
 refused 1 'no bucket' cachefs s3:// "$M"
 
