@@ -383,8 +383,13 @@ static int run_mounted(struct session *s, ready_fn *ready, void *arg, struct err
 	if (r < 0)
 		return r;
 	set_readahead(&s->fs);
+	log_info("%s: mounted %s; %d CPUs (%s), %lld FUSE threads at most",
+		s->fs.request->mountpoint, s->fs.request->origin_url, s->fs.workers.cpus,
+		s->fs.workers.topology.why, (long long)s->fs.cfg->fuse.max_threads);
 	ready(arg);
-	return serve(s, err);
+	r = serve(s, err);
+	log_info("%s: leaving", s->fs.request->mountpoint);
+	return r;
 }
 
 /* From mounting to the moment when nothing is mounted and no thread will answer any more. */

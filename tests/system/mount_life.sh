@@ -129,6 +129,8 @@ start data -o log.file=log,log.level=info
 dd if="$M/sub/file" of=/dev/null bs=1 count=1 2>/dev/null
 stop
 [ "$(stat -c %a log)" = 600 ]
+grep -qE "^[0-9T:.-]+Z cachefs info $M: mounted $T/data; [0-9]+ CPUs \(.*\), 16 FUSE threads at most$" log
+grep -q "cachefs info $M: leaving" log
 
 # ---- standard mount options ----
 start data -o uid=1234,gid=1235,file_mode=0440,dir_mode=0550,noexec,allow_other,_netdev,noauto,nofail
