@@ -432,7 +432,7 @@ int main(int argc, char **argv)
 			"Print JSON: the whole snapshot, or what became of the job"},
 		{NULL, 0, NULL, NULL, NULL},
 	};
-	struct ctl c = {0};
+	static struct ctl c; /* outlives main(): so does the watching thread */
 	const struct cli cli = {.program = "cachefs-ctl",
 		.usage = "cachefs-ctl stats MOUNT [--json]\n"
 			 "cachefs-ctl drop MOUNT [PATH]... [--json]\n"
