@@ -102,6 +102,7 @@ size = os.stat(sys.argv[1]).st_size
 with open(sys.argv[1], "rb", buffering=0) as file:
     while size:
         size -= len(file.read(1 << 20))
+signal.setitimer(signal.ITIMER_REAL, 0)
 EOF
 start_both fuse.open_mode=direct,http.timeout=30s
 stall "$FAR"
