@@ -62,7 +62,8 @@ struct extent {
 };
 
 /* How much a call may wait. STORE_NOWAIT: answer from memory or -EAGAIN, in microseconds.
- * STORE_FRESH (stat): wait, and do not believe what is known. */
+ * STORE_FRESH (stat): wait, and do not believe what is known. An origin may bring the first bytes along
+ * with STORE_WAIT, which asks for what is new and likely to be read. */
 enum store_wait { STORE_WAIT, STORE_NOWAIT, STORE_FRESH };
 
 /* Receives bytes in offset order, one call at a time, never after fetch() returned; non-zero

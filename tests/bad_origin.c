@@ -92,7 +92,7 @@ void set_up(struct bad_origin *f, const char *settings)
 
 	*f = (struct bad_origin){0};
 	snprintf(
-		text, sizeof(text), "http.retries=2 http.backoff=1ms http.timeout=5s %s", settings);
+		text, sizeof(text), "http.retries=2 http.backoff=1ms http.timeout=5s http.first_bytes=0 %s", settings);
 	f->cfg = test_config(text);
 	f->server = http_server_new(serve, f);
 	f->st = store_find("http")->open(f->cfg, http_server_url(f->server), NULL, &err);

@@ -27,7 +27,7 @@ struct bad_origin {
 
 extern const char bad_origin_listing[]; /* what the honest server says of its root */
 
-/* settings: over http.retries=2 http.backoff=1ms http.timeout=5s. */
+/* settings: over http.retries=2 http.backoff=1ms http.timeout=5s http.first_bytes=0. */
 void set_up(struct bad_origin *f, const char *settings);
 void tear_down(struct bad_origin *f);
 void play(struct bad_origin *f, trick_fn *trick, int times);

@@ -28,6 +28,7 @@ feedrate_fuzz(autoindex cachestore)
 feedrate_test(unit/test_http bad_origin)
 feedrate_test(unit/test_http_list bad_origin)
 feedrate_test(unit/test_s3 bad_origin)
+feedrate_test(unit/test_lookup http_server)
 feedrate_fuzz(s3_text cachestore)
 
 # For system tests and by hand.

@@ -61,7 +61,8 @@ struct transfer {
 	int64_t deadline_ns;
 	int64_t last_ns;       /* when something arrived */
 	int64_t retry_ns;      /* the server asked for so much patience */
-	uint64_t done;         /* bytes of the range handed up */
+	uint64_t len;          /* of the range, as far as there are bytes; 0: no range */
+	uint64_t done;         /* bytes of it handed up */
 	uint64_t skipped;      /* bytes of this attempt that nobody wants */
 	char etag[ETAG_MAX];   /* of the first attempt that gave bytes */
 	bool judged, complete; /* of this attempt */
@@ -320,7 +321,16 @@ static void read_object(struct transfer *t, const struct content_range *range)
 /* A part that is not the one that is missing would put wrong bytes into a file. */
 static int judge_range(struct transfer *t, long status, const struct content_range *range)
 {
-	uint64_t first = t->req->off + t->done, last = t->req->off + t->req->len - 1;
+	const struct http_request *req = t->req;
+	uint64_t total = t->answer->obj.size, left = total > req->off ? total - req->off : 0;
+
+	if (req->may_end && t->answer->sized && left < t->len) {
+		if (t->done)
+			return fail(t, ESTALE, "shrank while it was read");
+		t->len = left;
+		t->complete = !left;
+	}
+	uint64_t first = req->off + t->done, last = req->off + t->len - 1;
 
 	if (status == 200 && first)
 		return fail(t, EIO, "answered a range from %" PRIu64 " with the whole (%s)", first,
@@ -378,7 +388,7 @@ static int hand_up(struct transfer *t, const char *data, size_t len)
 
 	if (!req->len)
 		return req->each(req->arg, data, len);
-	uint64_t left = req->len - t->done;
+	uint64_t left = t->len - t->done;
 	size_t n = len < left ? len : (size_t)left;
 	int r = req->each(req->arg, data, n);
 
@@ -470,8 +480,8 @@ static int curl_result(struct transfer *t)
 	switch (code) {
 	case CURLE_OK:
 		if (t->req->len && t->req->each)
-			return fail(t, TRY_AGAIN, "ended %" PRIu64 " bytes early",
-				t->req->len - t->done);
+			return fail(
+				t, TRY_AGAIN, "ended %" PRIu64 " bytes early", t->len - t->done);
 		return 0;
 	case CURLE_WRITE_ERROR: /* more than was wanted */
 		return t->req->each ? fail(t, EIO, "ended by libcurl") : 0;
@@ -628,7 +638,7 @@ static bool wait_to_retry(struct transfer *t, int64_t n)
 
 int http_ask(struct http_client *c, const struct http_request *req, struct http_answer *ret)
 {
-	struct transfer t = {.c = c, .req = req, .answer = ret};
+	struct transfer t = {.c = c, .req = req, .answer = ret, .len = req->len};
 	int r;
 
 	*ret = (struct http_answer){0};

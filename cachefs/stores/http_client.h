@@ -28,7 +28,8 @@ struct http_answer {
 struct http_request {
 	const char *url;
 	bool head;
-	uint64_t off, len;    /* len 0: no range */
+	uint64_t off, len; /* len 0: no range */
+	bool may_end;      /* the resource may end inside the range: then all of it up to there */
 	const char *if_match; /* an entity tag; NULL or "": none */
 	/* Called before bytes of an attempt are handed up. Non-zero (-errno) ends the request. A request
 	 * without a range begins anew with each call. May be NULL. */
@@ -49,7 +50,8 @@ void http_client_free(struct http_client *c); /* no request is under way; NULL i
 /* Requests under way and later ones end with -ESHUTDOWN soon. */
 void http_client_interrupt(struct http_client *c);
 
-/* 0: answered, and all bytes asked for were handed up. What each() or accept() returned. -ENOENT (404,
+/* 0: answered, and all bytes asked for were handed up (nothing is asked for of an empty resource:
+ * that is 416). What each() or accept() returned. -ENOENT (404,
  * 410), -EACCES (401, 403), -ESTALE (412, 416), -ESHUTDOWN; else -EIO. ret->cause is set then. */
 int http_ask(struct http_client *c, const struct http_request *req, struct http_answer *ret);
 

@@ -11,6 +11,7 @@
 #include "cachefs/stores/http_client.h"
 #include "cachefs/stores/http_fields.h"
 #include "cachefs/stores/http_gate.h"
+#include "cachefs/stores/http_heads.h"
 #include "cachefs/stores/s3_list.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -25,6 +26,8 @@ struct http_origin {
 	struct http_client *client;
 	enum list_style style;
 	bool signs;
+	uint64_t first_bytes; /* that come with attributes; 0: none */
+	struct heads heads;
 	_Atomic bool told_names; /* bad names were logged */
 };
 
@@ -159,18 +162,73 @@ static int file_object(struct http_origin *o, struct http_answer *a, struct obje
 	return 0;
 }
 
-static int ask_file(struct http_origin *o, const char *name, struct object *ret)
-{
-	AUTO(free) char *url = place_object_url(&o->place, name, false);
-	struct http_request req = {.url = url, .head = true};
-	struct http_answer a;
-	int r = url ? http_ask(o->client, &req, &a) : -ENOMEM;
+/* The body of a lookup. */
+struct first_bytes {
+	char *data;
+	size_t len;
+};
 
-	if (!r && a.slash)
+static int add_bytes(void *arg, const void *data, size_t len)
+{
+	struct first_bytes *first = arg;
+
+	memcpy(first->data + first->len, data, len);
+	first->len += len;
+	return 0;
+}
+
+/* Attributes together with the first bytes. -ESTALE: it has no bytes. */
+static int ask_with_bytes(struct http_origin *o, const char *name, const char *url,
+	struct http_answer *a, struct object *ret)
+{
+	struct first_bytes first = {.data = malloc(o->first_bytes)};
+	struct http_request req = {.url = url,
+		.len = o->first_bytes,
+		.may_end = true,
+		.each = add_bytes,
+		.arg = &first};
+	int r = first.data ? http_ask(o->client, &req, a) : -ENOMEM;
+
+	if (!r)
+		r = file_object(o, a, ret);
+	if (r) {
+		free(first.data);
+		return r;
+	}
+	ret->name = name;
+	heads_put(&o->heads, ret, first.data, first.len);
+	return 0;
+}
+
+/* Attributes alone. */
+static int ask_head(
+	struct http_origin *o, const char *url, struct http_answer *a, struct object *ret)
+{
+	struct http_request req = {.url = url, .head = true};
+	int r = http_ask(o->client, &req, a);
+
+	if (!r && a->slash)
 		*ret = (struct object){.is_dir = true};
 	else if (!r)
-		r = file_object(o, &a, ret);
-	return url ? report("look up", name, r, &a) : r;
+		r = file_object(o, a, ret);
+	return r;
+}
+
+/* bytes: they are likely to be read next. Never of nginx: its folders answer too, and a GET would make
+ * it list them. */
+static int ask_file(struct http_origin *o, const char *name, bool bytes, struct object *ret)
+{
+	AUTO(free) char *url = place_object_url(&o->place, name, false);
+	struct http_answer a;
+	int r = -ESTALE;
+
+	if (!url)
+		return -ENOMEM;
+	if (bytes && o->first_bytes && o->style == LIST_S3)
+		r = ask_with_bytes(o, name, url, &a, ret);
+	if (r == -ESTALE)
+		r = ask_head(o, url, &a, ret);
+	return report("look up", name, r, &a);
 }
 
 int http_origin_stat(struct store *st, const char *name, enum store_wait wait, struct object *ret)
@@ -183,7 +241,7 @@ int http_origin_stat(struct store *st, const char *name, enum store_wait wait, s
 		*ret = (struct object){.is_dir = true};
 		return 0;
 	}
-	int r = ask_file(o, name, ret);
+	int r = ask_file(o, name, wait == STORE_WAIT, ret);
 
 	if (r != -ENOENT || o->style == LIST_AUTOINDEX)
 		return r;
@@ -219,7 +277,7 @@ int http_origin_list(
 	if (!r && *dir && !gate.passed && !page->s3.keys && o->style == LIST_S3)
 		r = -ENOENT;
 	gate_done(&gate);
-	if (r == -ENOENT && *dir && !ask_file(o, dir, &obj) && !obj.is_dir)
+	if (r == -ENOENT && *dir && !ask_file(o, dir, false, &obj) && !obj.is_dir)
 		return -ENOTDIR;
 	return report("list", dir, r, &page->answer);
 }
@@ -243,10 +301,27 @@ static int check_version(void *arg, const struct http_answer *a)
 	return timed && a->obj.mtime_ns != obj->mtime_ns ? -ESTALE : 0;
 }
 
+/* Hands up what a lookup left at the front of [*off, *off+*len), and moves past it. */
+static int fetch_head(struct http_origin *o, const struct object *obj, uint64_t *off, uint64_t *len,
+	sink_fn *each, void *arg)
+{
+	size_t have = 0;
+	AUTO(free) char *data = *off ? NULL : heads_take(&o->heads, obj, &have);
+	size_t n = have < *len ? have : (size_t)*len;
+
+	*off += n;
+	*len -= n;
+	return n ? each(arg, data, n) : 0;
+}
+
 int http_origin_fetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len,
 	sink_fn *each, void *arg)
 {
 	struct http_origin *o = origin_of(st);
+	int r = fetch_head(o, obj, &off, &len, each, arg);
+
+	if (r || !len)
+		return r;
 	AUTO(free) char *url = place_object_url(&o->place, obj->name, false);
 	struct http_request req = {
 		.url = url,
@@ -262,7 +337,7 @@ int http_origin_fetch(struct store *st, const struct object *obj, uint64_t off, 
 
 	if (!url)
 		return -ENOMEM;
-	int r = report("read", obj->name, http_ask(o->client, &req, &a), &a);
+	r = report("read", obj->name, http_ask(o->client, &req, &a), &a);
 
 	return r == -ENOENT ? -ESTALE : r; /* what was there is gone */
 }
@@ -279,6 +354,7 @@ void http_origin_close(struct store *st)
 	struct http_origin *o = origin_of(st);
 
 	http_client_free(o->client);
+	heads_done(&o->heads);
 	place_done(&o->place);
 	store_done(st);
 	free(o);
@@ -353,6 +429,8 @@ struct store *http_origin_open(const struct config *cfg, const struct store_ops 
 		err_set(err, ENOMEM, "not enough memory for the origin");
 		return NULL;
 	}
+	heads_init(&o->heads);
+	o->first_bytes = (uint64_t)cfg->http.first_bytes;
 	o->place = *place;
 	o->style = place->guessed ? (enum list_style)cfg->http.listing : LIST_S3;
 	o->client = http_client_new(cfg, o->base.counters);

@@ -68,9 +68,10 @@ static bool is_answer(int r)
 
 /* ---- asking below ---- */
 
-static int ask_stat(struct meta *m, const char *name, struct object *ret)
+/* wait: STORE_WAIT for what was never known: it is likely to be read next. */
+static int ask_stat(struct meta *m, const char *name, enum store_wait wait, struct object *ret)
 {
-	int r = store_stat(m->base.lower, name, STORE_WAIT, ret);
+	int r = store_stat(m->base.lower, name, wait, ret);
 
 	if (!r || r == -ENOENT)
 		table_put(&m->table, name, r ? NULL : ret, clock_now_ns());
@@ -116,7 +117,7 @@ static void run_refresh(void *arg)
 	if (job->list && !ask_list(job->m, job->name, &l))
 		listing_put(l);
 	else if (!job->list)
-		ask_stat(job->m, job->name, &ignored);
+		ask_stat(job->m, job->name, STORE_FRESH, &ignored);
 	table_refreshed(&job->m->table, job->name);
 	free(job);
 }
@@ -179,9 +180,10 @@ static int stat_fresh(struct meta *m, const char *name, bool listed, struct obje
 	struct meta_answer a;
 
 	if (!listed || !dir || ask_list(m, dir, &l) < 0)
-		return ask_stat(m, name, ret);
+		return ask_stat(m, name, STORE_FRESH, ret);
 	listing_put(l);
-	return table_get(&m->table, name, &a) ? serve(m, &a, ret) : ask_stat(m, name, ret);
+	return table_get(&m->table, name, &a) ? serve(m, &a, ret)
+					      : ask_stat(m, name, STORE_FRESH, ret);
 }
 
 static int meta_stat(struct store *st, const char *name, enum store_wait wait, struct object *ret)
@@ -203,7 +205,7 @@ static int meta_stat(struct store *st, const char *name, enum store_wait wait, s
 	counter_add(st->counters, LAYER_misses, 1);
 	if (known && a.listed)
 		refresh_answer(m, name, &a);
-	int r = ask_stat(m, name, ret);
+	int r = ask_stat(m, name, known ? STORE_FRESH : STORE_WAIT, ret);
 
 	if (is_answer(r) || !known)
 		return r;

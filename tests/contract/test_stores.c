@@ -157,11 +157,13 @@ static void refuses_bad_ranges(struct fixture *f)
 	struct object obj, made;
 
 	get_object(f, 1, name, &obj, &made);
+	int before = f->origin->fetches; /* a lookup may bring bytes along */
+
 	assert_int_equal(store_read(f->st, &obj, obj.size, buf, 1), -EINVAL);
 	assert_int_equal(store_read(f->st, &obj, obj.size - 5, buf, 6), -EINVAL);
 	assert_int_equal(store_read(f->st, &obj, UINT64_MAX, buf, 2), -EINVAL);
 	assert_int_equal(store_read(f->st, &obj, 0, buf, 0), -EINVAL);
-	assert_int_equal(f->origin->fetches, 0);
+	assert_int_equal(f->origin->fetches, before);
 }
 
 static int abort_at_once(void *arg, const void *data, size_t len)
@@ -187,6 +189,8 @@ static void passes_errors(struct fixture *f)
 	struct object obj, made;
 
 	get_object(f, 7, name, &obj, &made);
+	if (f->server) /* what its lookup brought along */
+		assert_int_equal(store_read(f->st, &obj, 0, buf, 10), 0);
 	f->origin->down = true;
 	if (!f->ops->origin || f->server)
 		assert_int_equal(store_read(f->st, &obj, 0, buf, 10), -EIO);

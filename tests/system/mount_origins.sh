@@ -24,6 +24,14 @@ start "${URL}class a"
 diff -r 'data/class a' "$M"
 stop
 
+# ---- a file that no listing told of: attributes and bytes in one request ----
+start s3://data -o s3.endpoint="$URL"
+[ -d "$M/n02" ]
+before=$(stat_of origin.requests)
+cmp data/n02/small "$M/n02/small"
+is origin.requests -eq $((before + 1))
+stop
+
 # ---- what is not there ----
 refused 1 'answered 404 NoSuchKey; check the path' cachefs "${URL}absent" "$M"
 refused 1 'is the server up' cachefs http://127.0.0.1:1/ "$M" -o http.retries=0
