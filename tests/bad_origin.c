@@ -91,8 +91,8 @@ void set_up(struct bad_origin *f, const char *settings)
 	char text[256];
 
 	*f = (struct bad_origin){0};
-	snprintf(
-		text, sizeof(text), "http.retries=2 http.backoff=1ms http.timeout=5s http.first_bytes=0 %s", settings);
+	snprintf(text, sizeof(text),
+		"http.retries=2 http.backoff=1ms http.timeout=5s http.first_bytes=0 %s", settings);
 	f->cfg = test_config(text);
 	f->server = http_server_new(serve, f);
 	f->st = store_find("http")->open(f->cfg, http_server_url(f->server), NULL, &err);

@@ -151,7 +151,8 @@ static int open_bucket(struct bucket *b, const char *settings, struct err *err)
 		b->server = http_server_new(serve_bucket, b);
 	b->status = b->status ? b->status : "403 Forbidden";
 	b->say = b->say ? b->say : "<Error><Code>InvalidAccessKeyId</Code></Error>";
-	snprintf(text, sizeof(text), "s3.endpoint=%s http.retries=2 http.backoff=1ms http.first_bytes=0 %s",
+	snprintf(text, sizeof(text),
+		"s3.endpoint=%s http.retries=2 http.backoff=1ms http.first_bytes=0 %s",
 		http_server_url(b->server), settings);
 	b->cfg = test_config(text);
 	b->st = store_find("s3")->open(b->cfg, "s3://b", NULL, err);
