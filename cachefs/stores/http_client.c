@@ -132,7 +132,8 @@ static struct handle *handle_new(struct http_client *c)
 	curl_easy_setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(h->easy, CURLOPT_FOLLOWLOCATION, c->keys ? 0L : 1L);
 	curl_easy_setopt(h->easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
-	curl_easy_setopt(h->easy, CURLOPT_PATH_AS_IS, 1L);
+	/* Newer libcurls do not sign such paths, and names with dots for folders are refused anyway. */
+	curl_easy_setopt(h->easy, CURLOPT_PATH_AS_IS, c->keys ? 0L : 1L);
 	/* Not as a header of our own: those are signed, and proxies change this one. */
 	curl_easy_setopt(h->easy, CURLOPT_ACCEPT_ENCODING, "identity");
 	curl_easy_setopt(h->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
