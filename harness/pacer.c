@@ -26,6 +26,9 @@ int64_t timeline_step(struct timeline *t, const int64_t *stamps_ns, int n, int64
 	}
 	if (!t->steps)
 		t->first_start_ns = start;
+	for (int i = 0; i < n; i++)
+		t->last_stamp_ns = stamps_ns[i] > t->last_stamp_ns ? stamps_ns[i]
+								   : t->last_stamp_ns;
 	t->deadline_ns = start + t->period_ns;
 	t->steps++;
 	return longest;
@@ -46,12 +49,28 @@ double timeline_au(const struct timeline *t)
 	return t->steps ? (double)timeline_busy_ns(t) / (double)timeline_span_ns(t) : NAN;
 }
 
+void timeline_stop(struct timeline *t, int64_t now_ns)
+{
+	if (t->steps && now_ns > t->deadline_ns)
+		t->deadline_ns = now_ns;
+}
+
+int64_t timeline_credit_ns(const struct timeline *t, double ahead)
+{
+	double span = (double)timeline_span_ns(t), wait = span - (double)timeline_busy_ns(t);
+	double read = (double)(t->last_stamp_ns - t->first_start_ns);
+	double all = read * t->steps / fmax(t->steps - ahead, 1); /* of all batches at that rate */
+
+	return t->steps ? (int64_t)fmax(0, fmin(all - span, ahead * wait)) : 0;
+}
+
 /* GPUs [first, first + n) that start their steps together. */
 struct group {
 	struct timeline line;
 	int first, n;
 	bool running; /* between start and deadline; else waiting for batches */
 	uint32_t ended;
+	double ahead; /* batches of a GPU in memory at the first start */
 };
 
 /* All batches of the group's next step are full. */
@@ -74,6 +93,8 @@ static void start_step(struct pacer *p, struct group *g, const int64_t *stamps, 
 		pace->wait_ns[g->first + i] += waits[i];
 	if (g->line.steps > 1)
 		hist_add(&pace->waits, wait);
+	else
+		g->ahead = pipeline_delivered(p->pipeline, g->first, g->n) / g->n;
 	if (!pace->first_start_ns || g->line.first_start_ns < pace->first_start_ns) {
 		pace->first_start_ns = g->line.first_start_ns;
 		pace->queue_start = pipeline_full_batches(p->pipeline);
@@ -139,26 +160,49 @@ static struct look look_once(struct pacer *p, struct group *groups, int n, int64
 	return look;
 }
 
-static void sum_up(struct pacer *p, const struct group *groups, int n)
+/* The wait in which the epoch was stopped. */
+static void end_wait(struct pacer *p, struct group *g, int64_t now)
 {
-	struct pace *pace = p->pace;
+	for (int i = 0; g->line.steps && i < g->n; i++)
+		if (!pipeline_stamp(p->pipeline, g->first + i, g->ended))
+			p->pace->wait_ns[g->first + i] += now - g->line.deadline_ns;
+	timeline_stop(&g->line, now);
+}
+
+static void add_group(struct pace *pace, const struct group *g)
+{
+	struct timeline t = g->line;
+	int64_t credit = timeline_credit_ns(&t, g->ahead);
+
+	if (g->running) { /* stopped inside a step: it does not count */
+		t.steps--;
+		t.deadline_ns -= t.period_ns;
+	}
+	if (!t.steps)
+		return;
+	pace->span_ns += timeline_span_ns(&t) * g->n;
+	pace->busy_ns += timeline_busy_ns(&t) * g->n;
+	pace->credit_ns += credit * g->n;
+	pace->steps += (uint64_t)t.steps * (uint64_t)g->n;
+	if (t.deadline_ns > pace->last_deadline_ns)
+		pace->last_deadline_ns = t.deadline_ns;
+}
+
+static void sum_up(struct pacer *p, struct group *groups, int n)
+{
+	int64_t now = clock_now_ns();
 
 	for (int i = 0; i < n; i++) {
-		struct timeline t = groups[i].line;
+		struct group *g = &groups[i];
 
-		if (groups[i].running && t.steps) { /* stopped inside a step: it does not count */
-			t.steps--;
-			t.deadline_ns -= t.period_ns;
-		}
-		if (!t.steps)
-			continue;
-		pace->span_ns += timeline_span_ns(&t) * groups[i].n;
-		pace->busy_ns += timeline_busy_ns(&t) * groups[i].n;
-		pace->steps += (uint64_t)t.steps * (uint64_t)groups[i].n;
-		if (t.deadline_ns > pace->last_deadline_ns)
-			pace->last_deadline_ns = t.deadline_ns;
+		if (!g->running && g->ended < p->steps)
+			end_wait(p, g, now);
+		if (g->line.steps)
+			add_group(p->pace, g);
+		else if (p->pace->first_start_ns) /* others have begun, these never */
+			p->pace->span_ns += (now - p->pace->first_start_ns) * g->n;
 	}
-	pace->queue_end = pipeline_full_batches(p->pipeline);
+	p->pace->queue_end = pipeline_full_batches(p->pipeline);
 }
 
 int pacer_run(struct pacer *p)

@@ -11,7 +11,9 @@
  * own. (Barriers among threads that sleep, stamped when they wake, charge the storage with the
  * scheduler's delays: 96% at 8 GPUs and 84% at 32 where this gives 100%.)
  *
- * AU = steps x (step + all-reduce) / (last deadline - start(1)): MLPerf Storage's rule. */
+ * AU = steps x (step + all-reduce) / (last deadline - start(1) + credit). Without the credit that is
+ * MLPerf Storage's rule. What is in memory at start(1) was read before the clock began, and steps
+ * that take it wait less than they would have later; see timeline_credit_ns(). */
 #ifndef HARNESS_PACER_H
 #define HARNESS_PACER_H
 
@@ -23,7 +25,7 @@
 /* Pure: time stamps in, times out. */
 struct timeline {
 	int64_t period_ns; /* step + all-reduce */
-	int64_t first_start_ns, deadline_ns;
+	int64_t first_start_ns, deadline_ns, last_stamp_ns;
 	uint32_t steps;
 };
 
@@ -40,10 +42,19 @@ int64_t timeline_span_ns(const struct timeline *t);
 int64_t timeline_busy_ns(const struct timeline *t);
 double timeline_au(const struct timeline *t);
 
+/* The epoch was stopped while the next step waited for data: until now_ns that was waiting too. */
+void timeline_stop(struct timeline *t, int64_t now_ns);
+
+/* Time missing in the span because `ahead` batches of a GPU (1 at least; parts count) were in memory
+ * at the first start: what they would have taken at the rate at which the others came. That rate is
+ * the GPUs' own where nobody waited, so it is `ahead` times all the waiting at most. */
+int64_t timeline_credit_ns(const struct timeline *t, double ahead);
+
 /* What the pacer has measured in one epoch. */
 struct pace {
 	int64_t first_start_ns, last_deadline_ns; /* over all GPUs */
-	int64_t span_ns, busy_ns;                 /* summed over timelines: AU = busy / span */
+	int64_t span_ns, busy_ns;                 /* summed over GPUs */
+	int64_t credit_ns;                        /* too: AU = busy / (span + credit) */
 	uint64_t steps;                           /* ended, summed over GPUs */
 	uint64_t late_steps;
 	uint32_t queue_start, queue_end; /* full batches at start(1) and at the last deadline */

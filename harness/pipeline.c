@@ -265,6 +265,15 @@ uint32_t pipeline_full_batches(struct pipeline *p)
 	return n;
 }
 
+double pipeline_delivered(struct pipeline *p, int first, int n)
+{
+	uint64_t samples = 0;
+
+	for (int i = first * p->readers; i < (first + n) * p->readers; i++)
+		samples += atomic_load_explicit(&p->workers[i].samples, memory_order_relaxed);
+	return (double)samples / p->batch;
+}
+
 bool pipeline_stopped(const struct pipeline *p)
 {
 	return atomic_load_explicit(&p->stop, memory_order_acquire);

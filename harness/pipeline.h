@@ -132,6 +132,8 @@ int pipeline_reset(struct pipeline *p, uint64_t epoch);
 int64_t pipeline_stamp(struct pipeline *p, int gpu, uint32_t batch); /* 0: not full yet */
 void pipeline_release(struct pipeline *p, int gpu);                  /* the oldest batch */
 uint32_t pipeline_full_batches(struct pipeline *p);                  /* all lanes, not released */
+/* What readers have brought in this epoch for n GPUs from `first` on, in batches; parts count. */
+double pipeline_delivered(struct pipeline *p, int first, int n);
 bool pipeline_stopped(const struct pipeline *p);
 
 /* ---- ending ---- */

@@ -2,8 +2,9 @@
 /* One run from its source to its figures: see run.h.
  *
  * What counts where: `steady` is from start(1) to the last deadline of the epochs after the first
- * (of the only one, if there is just one); `cold`, if the run was made cold, is the first epoch and
- * `job` all of them, both with the wait for their first batches. AU is busy time over that time. */
+ * (of the only one, if there is just one), and the credit of what was read before (pacer.h); `cold`,
+ * if the run was made cold, is the first epoch and `job` all of them, both with the wait for their
+ * first batches. AU is busy time over that time. */
 #include "harness/run.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ static double quantile_ms(const struct hist *h, double q)
 
 /* Sums over epochs [from, to). */
 struct sums {
-	double span_s, startup_s, busy, lane_span, images, bytes, origin, cached;
+	double span_s, startup_s, credit_s, busy, lane_span, images, bytes, origin, cached;
 	struct hist *waits, *reads;
 };
 
@@ -73,6 +74,7 @@ static void add_epoch(const struct run *run, int i, struct sums *s)
 
 	s->span_s += (double)(pace->last_deadline_ns - pace->first_start_ns) / NSEC_PER_SEC;
 	s->startup_s += (double)(pace->first_start_ns - e->begin_ns) / NSEC_PER_SEC;
+	s->credit_s += (double)pace->credit_ns / run->spec->gpus / NSEC_PER_SEC;
 	s->busy += (double)pace->busy_ns / NSEC_PER_SEC;
 	s->lane_span += (double)pace->span_ns / NSEC_PER_SEC;
 	s->images += (double)pace->steps * run->spec->batch;
@@ -89,13 +91,13 @@ static double or_not_measured(double v)
 }
 
 /* AU that each GPU would have had if only its own data had been late. */
-static double *gpu_utilisation(const struct run *run, int from, int to, double startup_s)
+static double *gpu_utilisation(const struct run *run, int from, int to, double before_s)
 {
 	const struct run_spec *spec = run->spec;
 	double *au = calloc((size_t)spec->gpus, sizeof(*au));
 
 	for (int g = 0; au && g < spec->gpus; g++) {
-		double busy = 0, wait = startup_s;
+		double busy = 0, wait = before_s;
 
 		for (int i = from; i < to; i++) {
 			const struct pace *pace = &run->epochs[i].pace;
@@ -116,7 +118,7 @@ static int fill_part(
 		.waits = calloc(1, sizeof(struct hist)), .reads = calloc(1, sizeof(struct hist))};
 	AUTO(free) struct hist *waits = s.waits;
 	AUTO(free) struct hist *reads = s.reads;
-	double startup;
+	double before; /* what reading took that the span does not show */
 
 	if (!waits || !reads)
 		return -ENOMEM;
@@ -124,11 +126,11 @@ static int fill_part(
 		add_epoch(run, i, &s);
 	if (s.images <= 0)
 		return 0;
-	startup = with_startup ? s.startup_s : 0;
+	before = with_startup ? s.startup_s : s.credit_s;
 	ret->images = s.images;
-	ret->seconds = s.span_s + startup;
+	ret->seconds = s.span_s + before;
 	ret->images_per_s = s.images / ret->seconds;
-	ret->au = s.busy / (s.lane_span + startup * run->spec->gpus);
+	ret->au = s.busy / (s.lane_span + before * run->spec->gpus);
 	ret->bytes_consumed = s.bytes;
 	ret->origin_bytes = or_not_measured(s.origin);
 	ret->hit_ratio = isnan(s.origin) || s.bytes <= 0 ? NOT_MEASURED
@@ -138,7 +140,7 @@ static int fill_part(
 	ret->step_wait_p99_ms = quantile_ms(waits, 0.99);
 	ret->read_p50_ms = quantile_ms(reads, 0.5);
 	ret->read_p99_ms = quantile_ms(reads, 0.99);
-	ret->au_per_gpu = gpu_utilisation(run, from, to, startup);
+	ret->au_per_gpu = gpu_utilisation(run, from, to, before);
 	return ret->au_per_gpu ? 0 : -ENOMEM;
 }
 

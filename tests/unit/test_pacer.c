@@ -54,12 +54,63 @@ static void test_late_batch_moves_the_timeline_for_good(void **state)
 	assert_true(fabs(timeline_au(&t) - 300.0 / 330.0) < 1e-12);
 }
 
+static void test_waiting_when_stopped_counts(void **state)
+{
+	int64_t wait, stamp = 0;
+	struct timeline t;
+
+	timeline_init(&t, T);
+	timeline_stop(&t, 5000); /* before the first step: that is start-up */
+	assert_int_equal(timeline_span_ns(&t), 0);
+	timeline_step(&t, &stamp, 1, &wait);
+	timeline_stop(&t, 1000);
+	assert_true(fabs(timeline_au(&t) - 0.1) < 1e-12);
+	timeline_stop(&t, 900);
+	assert_int_equal(timeline_span_ns(&t), 1000);
+}
+
+static void test_steps_fed_in_advance_count_as_the_others(void **state)
+{
+	struct timeline t;
+
+	/* Batches come in fours, each four 1000 after the one before: 12 take 3000. */
+	timeline_init(&t, T);
+	for (int64_t k = 0; k < 12; k++) {
+		int64_t stamp = 1 + k / 4 * 1000, wait;
+
+		timeline_step(&t, &stamp, 1, &wait);
+	}
+	assert_int_equal(timeline_span_ns(&t), 2400);
+	assert_int_equal(timeline_credit_ns(&t, 4), 600);
+	assert_int_equal(timeline_credit_ns(&t, 20), 12 * 2000 - 2400);
+	/* The last of them come early, and alone. */
+	timeline_init(&t, T);
+	for (int64_t k = 0; k < 10; k++) {
+		int64_t stamp = k < 8 ? 1 + k / 4 * 1000 : 1501, wait;
+
+		timeline_step(&t, &stamp, 1, &wait);
+	}
+	assert_int_equal(timeline_span_ns(&t), 1700);
+	assert_int_equal(timeline_credit_ns(&t, 4), 800);
+	/* The queue gets shorter, but nobody waited, or for a moment. */
+	for (int64_t moment = 0; moment < 3; moment += 2) {
+		timeline_init(&t, T);
+		for (int64_t k = 0; k < 12; k++) {
+			int64_t stamp = k < 4 ? 1 : 1 + k * T + moment, wait;
+
+			timeline_step(&t, &stamp, 1, &wait);
+		}
+		assert_int_equal(timeline_credit_ns(&t, 4), 4 * moment);
+	}
+}
+
 static void test_no_step_has_no_utilisation(void **state)
 {
 	struct timeline t;
 
 	timeline_init(&t, T);
 	assert_true(isnan(timeline_au(&t)));
+	assert_int_equal(timeline_credit_ns(&t, 3), 0);
 	assert_int_equal(timeline_span_ns(&t), 0);
 }
 
@@ -69,6 +120,8 @@ int main(void)
 		cmocka_unit_test(test_first_step_starts_at_the_latest_stamp),
 		cmocka_unit_test(test_data_in_time_costs_nothing),
 		cmocka_unit_test(test_late_batch_moves_the_timeline_for_good),
+		cmocka_unit_test(test_waiting_when_stopped_counts),
+		cmocka_unit_test(test_steps_fed_in_advance_count_as_the_others),
 		cmocka_unit_test(test_no_step_has_no_utilisation),
 	};
 
