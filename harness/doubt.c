@@ -12,7 +12,7 @@
 #include "common/record.h"
 #include "common/units.h"
 
-#define STEPS_LEAST 50   /* MLPerf-like rule of docs/method.md: steps measured */
+#define STEPS_LEAST 50   /* MLPerf-like rule of docs/method.md: steps of an epoch */
 #define QUEUES_LEAST 10  /* times the queue */
 #define REPEATS_LEAST 3  /* below, no spread can be told */
 #define SPREAD_MOST 0.08 /* of repeats, before a machine counts as noisy */
@@ -23,7 +23,8 @@
 #define COLD_SHARE 0.995  /* of bytes consumed that must come from the origin */
 #define LATE_SHARE 0.05   /* of steps */
 #define FASTER_PCT 100.5  /* timing noise of two full-speed runs is below 0.5% */
-#define PAGE_CACHE_SLACK (32 << 20)
+#define AMPLIFIED                                                                                  \
+	1.2 /* bytes of the origin for a byte consumed; records have headers, requests edges */
 #define ESTIMATE_SLACK 1.1 /* of the bytes of listed shards, estimated from 64 of them */
 
 static double part_number(const json_t *record, const char *part, const char *name)
@@ -73,6 +74,23 @@ static double steps_of(const json_t *record, const char *part)
 	       (record_number(record, "batch") * record_number(record, "gpus"));
 }
 
+double doubt_steps(const json_t *record)
+{
+	const char *part = doubt_main_part(record);
+	double epochs = record_number(record, "epochs");
+
+	if (!strcmp(part, "steady"))
+		epochs--; /* but of the only one */
+	return steps_of(record, part) / fmax(epochs, 1);
+}
+
+double doubt_queue(const json_t *record)
+{
+	double queue = record_number(record, "queue_depth");
+
+	return isnan(queue) ? record_number(record, "prefetch") : queue;
+}
+
 /* Where there is one epoch only, its figure is doubted too: nobody knows how warm it was. */
 static bool not_cold(const json_t *record, const json_t *earlier)
 {
@@ -87,12 +105,20 @@ static bool not_cold(const json_t *record, const json_t *earlier)
 	       record_number(record, "cold.origin_bytes") < COLD_SHARE * consumed;
 }
 
+/* Of all that ran here for this run; a part that there was not, or that ran in the harness, is null. */
+static double cpu_used(const json_t *record)
+{
+	return record_number(record, "cpu_s.harness") +
+	       fmax(0, record_number(record, "cpu_s.cachefs")) +
+	       fmax(0, record_number(record, "cpu_s.remote"));
+}
+
 /* A storage that is far behind a harness which cannot keep up is the limit itself. */
 static bool harness_limit(const json_t *record, const json_t *earlier)
 {
 	const json_t *synthetic = synthetic_of(record, earlier);
 	double cpus = record_number(record, "cpus");
-	double used = record_number(record, "cpu_s.harness") / record_number(record, "job.seconds");
+	double used = cpu_used(record) / record_number(record, "job.seconds");
 
 	if (synthetic && main_number(synthetic, "au") < SYNTHETIC_AU &&
 		!(main_number(record, "pct_of_synthetic") < FAR_BEHIND_PCT))
@@ -121,11 +147,16 @@ static bool tier_disk_limit(const json_t *record, const json_t *earlier)
 		       TIER_HEADROOM * record_number(record, "demand_bytes_per_s");
 }
 
-/* A late pacer frees memory late, which can only lower a figure: a full one was not harmed. */
+/* A late pacer frees memory late, which can only lower a figure: a full one was not harmed. GPUs on
+ * their own are late on their own. */
 static bool clock_late(const json_t *record, const json_t *earlier)
 {
+	const json_t *knob = json_object_get(json_object_get(record, "knobs"), "bench.sync");
+	const char *sync = json_string_value(json_object_get(knob, "value"));
+	double each = sync && !strcmp(sync, "none") ? record_number(record, "gpus") : 1;
+
 	return main_number(record, "au") < FULL_AU &&
-	       record_number(record, "late_steps") > LATE_SHARE * steps_of(record, "job");
+	       record_number(record, "late_steps") > LATE_SHARE * each * steps_of(record, "job");
 }
 
 static bool same_cell(const json_t *a, const json_t *b)
@@ -163,8 +194,10 @@ static bool noisy_machine(const json_t *record, const json_t *earlier)
 
 static bool page_cache_served(const json_t *record, const json_t *earlier)
 {
-	return record_number(record, "page_cache.max_seen") >
-	       record_number(record, "page_cache.asked") + PAGE_CACHE_SLACK;
+	const json_t *pages = json_object_get(record, "page_cache");
+
+	return !isnan(record_number(pages, "max_seen")) &&
+	       json_is_false(json_object_get(pages, "verified"));
 }
 
 static bool page_cache_unverified(const json_t *record, const json_t *earlier)
@@ -175,9 +208,9 @@ static bool page_cache_unverified(const json_t *record, const json_t *earlier)
 
 static bool too_short(const json_t *record, const json_t *earlier)
 {
-	double steps = steps_of(record, doubt_main_part(record)) + 0.5;
+	double steps = doubt_steps(record) + 0.5;
 
-	return steps < STEPS_LEAST || steps < QUEUES_LEAST * record_number(record, "prefetch");
+	return steps < STEPS_LEAST || steps < QUEUES_LEAST * doubt_queue(record);
 }
 
 static bool few_repeats(const json_t *record, const json_t *earlier)
@@ -209,11 +242,23 @@ static bool faster_than_synthetic(const json_t *record, const json_t *earlier)
 	return main_number(record, "pct_of_synthetic") > FASTER_PCT;
 }
 
+/* A hit ratio ends at 0 and does not tell. What was under way when a run was stopped is not it. */
+static bool read_amplified(const json_t *record, const json_t *earlier)
+{
+	if (json_is_true(json_object_get(record, "ended_early")))
+		return false;
+	return main_number(record, "origin_bytes") >
+		       AMPLIFIED * main_number(record, "bytes_consumed") ||
+	       record_number(record, "cold.origin_bytes") >
+		       AMPLIFIED * record_number(record, "cold.bytes_consumed");
+}
+
 const struct doubt_rule doubt_rules[] = {
 	{"not-cold", not_cold},
 	{"harness-limit", harness_limit},
 	{"origin-limit", origin_limit},
 	{"tier-disk-limit", tier_disk_limit},
+	{"read-amplified", read_amplified},
 	{"clock-late", clock_late},
 	{"noisy-machine", noisy_machine},
 	{"page-cache-served", page_cache_served},

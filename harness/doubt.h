@@ -25,4 +25,9 @@ void doubts_judge(json_t *record, const json_t *earlier);
 /* The part that stands for a run: "steady" where it was measured, else "job". */
 const char *doubt_main_part(const json_t *record);
 
+/* Of that part: steps ended in an epoch, on average; and batches a GPU that may be full before the
+ * first, so that the storage shows only after as many. NaN: not known. */
+double doubt_steps(const json_t *record);
+double doubt_queue(const json_t *record);
+
 #endif

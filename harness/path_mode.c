@@ -9,7 +9,8 @@
  *
  *   listing     5 s, then what was found is enough; 10 s without any answer end it
  *   probe       2 s, 4 if nothing comes
- *   runs        50 steps in 15 s; a run ends after 20 s. Several runs share that.
+ *   runs        50 steps in 15 s, ten times the queue where that is more (image folders); a run ends
+ *               after 20 s. Several runs share that.
  *
  * The work is done under a guard, because a mount may be dead or die meanwhile. */
 #include "harness/path_mode.h"
@@ -27,10 +28,13 @@
 #include "harness/campaign.h"
 #include "harness/estimate.h"
 #include "harness/guard.h"
+#include "harness/pipeline.h"
 #include "harness/probe.h"
 
 #define FILES_MOST 200000
 #define LISTING_NS (5 * NSEC_PER_SEC)
+#define STEPS 50
+#define QUEUES 10
 #define FIT_S 15.0
 #define MOST_S 20.0
 #define STEP_LEAST_S 0.005 /* of batches lowered: for less, the harness would be measured */
@@ -115,7 +119,6 @@ static int choose_settings(struct path_mode *p, struct err *err)
 	set_word(p, "external.path", p->path);
 	set_word(p, "bench.sources", "synthetic,external");
 	set_default(p, "external.timeout", "10s");
-	set_default(p, "bench.steps", "50");
 	set_default(p, "bench.epochs", "1");
 	set_default(p, "bench.page_cache", "none");
 	r = apply_words(p, err);
@@ -373,6 +376,23 @@ static int kept_batch(const struct path_mode *p)
 	return batch > 0 ? (int)batch : 0;
 }
 
+/* As few as make no figure doubtful (too-short), now that the format and so the queue is known. */
+static int set_steps(struct path_mode *p, struct err *err)
+{
+	struct run_spec spec;
+	char text[32];
+	int n, r = apply_words(p, err);
+
+	if (r)
+		return r;
+	estimate_spec(external_cell(p, &n), &spec);
+	spec.data = &p->data;
+	n = QUEUES * (pipeline_depth(&spec) - 1);
+	snprintf(text, sizeof(text), "%d", n > STEPS ? n : STEPS);
+	set_default(p, "bench.steps", text);
+	return 0;
+}
+
 static int set_max_time(struct path_mode *p, int runs, struct err *err)
 {
 	char text[32];
@@ -394,6 +414,8 @@ static int measure(struct path_mode *p, struct err *err)
 	r = choose_settings(p, err);
 	if (!r)
 		r = list_data(p, err);
+	if (!r)
+		r = set_steps(p, err);
 	if (!r)
 		r = check_places(p, err);
 	if (r)

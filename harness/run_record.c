@@ -11,6 +11,7 @@
 #include "common/topology.h"
 #include "harness/dataset.h"
 #include "harness/doubt.h"
+#include "harness/pipeline.h"
 #include "harness/verdict.h"
 
 #define IMAGENET_IMAGES 1281167.0 /* ILSVRC-2012 train set */
@@ -177,6 +178,7 @@ static void put_shape(json_t *o, const struct run_facts *f)
 	put(o, "steps", json_integer(s->steps));
 	put(o, "epochs", json_integer(s->epochs));
 	put(o, "prefetch", json_integer(s->prefetch));
+	put(o, "queue_depth", json_integer(pipeline_depth(s) - 1));
 	put(o, "readers", json_integer(s->readers));
 	put(o, "allreduce_s", json_real((double)s->allreduce_ns / NSEC_PER_SEC));
 	put(o, "scale", scale(f));

@@ -24,7 +24,7 @@ PART = {
 RECORD = {
     "schema": str, "run": str, "status": str, "error": (str, NULL), "profile": str, "variant": (str, NULL),
     "source": str, "gpus": int, "accelerator": str, "nominal_images_per_s": NUMBER, "batch": int,
-    "steps": int, "scale": dict, "repeat": int, "synthetic_run": (str, NULL), "startup_s": NUMBER,
+    "steps": int, "queue_depth": int, "scale": dict, "repeat": int, "synthetic_run": (str, NULL), "startup_s": NUMBER,
     "allreduce_s": NUMBER, "cold": dict, "steady": dict, "job": dict, "page_cache": (dict, NULL),
     "chilled": (bool, NULL), "queue_start": int, "queue_end": int, "knobs": dict, "cpu_s": dict,
     "late_steps": int, "doubts": list, "counters": list, "env": dict,

@@ -21,6 +21,18 @@ static json_t *record(const char *source, int gpus, double au, const char *doubt
 	return r;
 }
 
+static char *printed(json_t *records)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	verdict_print(records, out);
+	fclose(out);
+	json_decref(records);
+	return text;
+}
+
 static void expect_limit(double au, const char *doubt, const char *limit)
 {
 	json_t *r = record("external", 8, au, doubt);
@@ -41,6 +53,57 @@ static void test_what_limits(void **state)
 	expect_limit(0.99, "harness-limit", "gpus");
 }
 
+/* A run of `steps` steps, of which `queue` may have been full in advance. */
+static void expect_of_steps(int steps, int queue, double au, const char *limit)
+{
+	json_t *r = record("external", 8, au, NULL);
+
+	json_object_set_new(r, "batch", json_integer(10));
+	json_object_set_new(r, "epochs", json_integer(1));
+	json_object_set_new(r, "queue_depth", json_integer(queue));
+	json_object_set_new(json_object_get(r, "steady"), "images", json_real(steps * 80.0));
+	assert_string_equal(verdict_limit(r), limit);
+	json_decref(r);
+}
+
+static void test_a_few_steps_do_not_tell(void **state)
+{
+	expect_of_steps(1, 2, 1, "unknown");
+	expect_of_steps(9, 2, 1, "unknown");
+	expect_of_steps(10, 2, 1, "gpus");
+	expect_of_steps(15, 8, 1, "unknown");
+	expect_of_steps(16, 8, 1, "gpus");
+	expect_of_steps(3, 2, 0.6, "unknown");
+	expect_of_steps(3, 2, 0.1, "storage"); /* that they do */
+}
+
+static void test_the_line_of_a_few_steps(void **state)
+{
+	json_t *records = json_array(), *r = record("remote", 1, 1, NULL);
+
+	json_object_set_new(r, "batch", json_integer(16));
+	json_object_set_new(json_object_get(r, "steady"), "images", json_real(16));
+	json_array_append_new(records, r);
+	AUTO(free) char *text = printed(records);
+
+	assert_string_equal(text, "remote, 1 GPU: what limits is not known, too few steps ended "
+				  "(100 MB/s of the 100 MB/s asked for).\n");
+}
+
+static void test_the_line_is_of_the_median(void **state)
+{
+	json_t *records = json_array();
+
+	json_array_append_new(records, record("external", 8, 1, NULL));
+	json_array_append_new(records, record("external", 8, 0.9, "harness-limit"));
+	json_array_append_new(records, record("external", 8, 0.5, NULL));
+	AUTO(free) char *text = printed(records);
+
+	assert_string_equal(text,
+		"external, 8 GPUs: AU 90.0%, 90.0% of synthetic; this machine's CPUs are the limit, "
+		"the storage may be faster (100 MB/s of the 800 MB/s asked for).\n");
+}
+
 static void test_without_figures_there_is_no_limit(void **state)
 {
 	json_t *failed = json_pack(
@@ -48,18 +111,6 @@ static void test_without_figures_there_is_no_limit(void **state)
 
 	assert_null(verdict_limit(failed));
 	json_decref(failed);
-}
-
-static char *printed(json_t *records)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
-
-	verdict_print(records, out);
-	fclose(out);
-	json_decref(records);
-	return text;
 }
 
 static void test_a_line_for_each_source_at_most_gpus(void **state)
@@ -76,7 +127,7 @@ static void test_a_line_for_each_source_at_most_gpus(void **state)
 	assert_string_equal(text,
 		"remote, 1 GPU: AU 99.0%, 99.0% of synthetic; the GPUs are the limit, the storage "
 		"keeps up (100 MB/s of the 100 MB/s asked for).\n"
-		"external, 8 GPUs: AU 63.0%, 63.0% of synthetic; the storage is the limit (100 MB/s "
+		"external, 8 GPUs: AU 61.5%, 61.5% of synthetic; the storage is the limit (100 MB/s "
 		"of the 800 MB/s asked for).\n");
 }
 
@@ -97,6 +148,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_limits),
 		cmocka_unit_test(test_without_figures_there_is_no_limit),
+		cmocka_unit_test(test_a_few_steps_do_not_tell),
+		cmocka_unit_test(test_the_line_of_a_few_steps),
+		cmocka_unit_test(test_the_line_is_of_the_median),
 		cmocka_unit_test(test_a_line_for_each_source_at_most_gpus),
 		cmocka_unit_test(test_failed_runs_are_not_mentioned),
 	};
