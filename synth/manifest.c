@@ -177,7 +177,7 @@ static int read_journal(struct journal *j, const char *head, struct err *err)
 
 	if (!text)
 		return err_set(err, -r, JOURNAL_NAME ": %s", strerror(-r));
-	if (!text || !memchr(text, '\n', len))
+	if (!memchr(text, '\n', len))
 		len = 0; /* cut before its first unit: start again */
 	else if (strncmp(text, head, at) != 0)
 		return other_set(JOURNAL_NAME, text, err);
