@@ -105,6 +105,35 @@ ended "$FIRST"
 exec 5<&-
 stop
 
+# ---- ended at any moment under load: in time, and the disk tier is none the worse ----
+for i in $(seq 40); do head -c 700000 /dev/urandom >data/load-$i; done
+for round in $(seq 12); do
+	start data -o fuse.open_mode=direct,mem.capacity=2M,disk.path="$T/tier",disk.capacity=16M,fuse.clone_fd=$(
+		[ $((round % 2)) = 0 ] && echo yes || echo no
+	)
+	for i in $(seq 8); do
+		while cat "$M"/load-*$i >/dev/null 2>&1; do :; done &
+	done
+	sleep 0.$((RANDOM % 30 + 10))
+	case $((round % 3)) in
+	0) kill -TERM "$PID" ;;
+	1) umount -l "$M" ;;
+	2) kill -KILL "$PID" ;;
+	esac
+	if [ $((round % 3)) = 2 ]; then
+		ended "$PID"
+		umount -l "$M"
+	fi
+	wait $(jobs -p)
+	ended "$PID"
+	not mounted
+done
+start data -o fuse.open_mode=direct,mem.capacity=0,disk.path="$T/tier",disk.capacity=16M
+diff -r data "$M"
+is layers.disk.crc_errors -eq 0
+stop
+rm data/load-*
+
 # ---- mount points of all kinds ----
 mkdir 'with space' $'new\nline' real
 ln -s real link
