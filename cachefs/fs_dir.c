@@ -221,13 +221,14 @@ static void page_add(
 				 : fuse_add_direntry(page->req, at, left, name, &entry->attr, next);
 }
 
-/* "." and "..", of which the kernel takes no lookup. */
-static bool add_dots(struct page *page, size_t index)
+/* ".", ".." and, in .cachefs, stats.json: node id 0, so the kernel takes no lookup of them. */
+static bool add_fixed(struct page *page, size_t index)
 {
-	struct fuse_entry_param entry = {.attr = {.st_mode = S_IFDIR}};
-	const char *name = index ? ".." : ".";
+	static const char *const names[] = {".", "..", CONTROL_STATS};
+	struct fuse_entry_param entry = {.attr = {.st_mode = index < 2 ? S_IFDIR : S_IFREG}};
+	const char *name = names[index];
 
-	entry.attr.st_ino = index ? INODE_ROOT : page->folder->id;
+	entry.attr.st_ino = !index ? page->folder->id : index < 2 ? INODE_ROOT : UINT32_MAX;
 	if (!page_fits(page, name))
 		return false;
 	page_add(page, name, &entry, (off_t)index + 1);
@@ -285,7 +286,7 @@ static void forget_page(const struct page *page)
 /* Answers with the entries from index off on. */
 static void reply_page(struct page *page, const struct listing *l, size_t off)
 {
-	size_t end = l ? l->n + 2 : 2;
+	size_t end = l ? l->n + 2 : 3; /* no listing: .cachefs */
 	bool root = page->folder->id == INODE_ROOT;
 	int r = 0;
 
@@ -297,8 +298,8 @@ static void reply_page(struct page *page, const struct listing *l, size_t off)
 		return;
 	}
 	for (size_t i = off; i < end; i++) {
-		if (i < 2) {
-			if (!add_dots(page, i))
+		if (i < 2 || !l) {
+			if (!add_fixed(page, i))
 				break;
 			continue;
 		}

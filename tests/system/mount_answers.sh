@@ -41,6 +41,7 @@ for mode in direct page noopen; do
 
 	# control is there for who asks, and only then
 	not grep -q cachefs <(ls -a "$M")
+	[ "$(ls -A "$M/.cachefs")" = stats.json ]
 	[ -d "$M/.cachefs" ]
 	grep -q '"uptime_s"' "$M/.cachefs/stats.json"
 	not ls "$M/.cachefs/other" 2>/dev/null
