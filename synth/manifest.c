@@ -216,8 +216,10 @@ static int start_journal(struct journal *j, const char *head, struct err *err)
 {
 	int r = 0;
 
+	if (j->end && ftruncate(j->fd, j->end) < 0)
+		return err_set(err, errno, JOURNAL_NAME ": %s", strerror(errno));
 	if (j->end)
-		return ftruncate(j->fd, j->end) < 0 ? -errno : 0;
+		return 0;
 	if (ftruncate(j->fd, 0) < 0)
 		r = -errno;
 	if (!r)
