@@ -118,6 +118,12 @@ SYNTHETIC = record("synthetic", 1000)
 VERDICTS = [
     ([SYNTHETIC, record("cached", 980, pct=98.0, origin=5, knobs={"remote.origin": "s3://b/x"})],
      "At 2 x A, with the remote at s3://b/x, cached reaches 98.0% of the rate of synthetic."),
+    ([SYNTHETIC, record("cached", 980, pct=98.0, origin=5, knobs={"remote.origin": "s3://b/x", "remote.bandwidth": "9MB/s"}),
+      record("remote", 500, pct=50.0, origin=5, knobs={"remote.origin": "s3://b/x", "remote.bandwidth": "9MB/s"})],
+     "At 2 x A, with the remote at s3://b/x and the remote disk emulated at 9.00 MB/s and 0 ms, cached reaches 98.0% of the rate of synthetic; remote 50.0%."),
+    ([SYNTHETIC, record("cached", 980, pct=98.0, origin=5,
+                        knobs={"remote.origin": "s3://b/x", "bench.sources": "synthetic,cached,remote"})],
+     "At 2 x A, with the remote at s3://b/x, cached reaches 98.0% of the rate of synthetic."),
     ([SYNTHETIC, record("remote", 980, pct=98.0, origin=5, knobs={"remote.path": "/mnt/d"})],
      "At 2 x A, with the remote at /mnt/d, remote reaches 98.0% of the rate of synthetic."),
     ([SYNTHETIC, record("remote", 980, pct=98.0, origin=5, knobs={"remote.latency": "5ms"})],
