@@ -104,12 +104,14 @@ void files_close(struct files *fs)
 
 int files_file_open(struct files *fs, const char *path, struct source_file *ret)
 {
+	const int root = fs->root; /* fs may be gone when openat() returns: see source.h */
+	const bool direct = fs->direct;
 	int fd = -1;
 
-	if (fs->direct)
-		fd = openat(fs->root, path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-	if (fd < 0 && (!fs->direct || errno == EINVAL))
-		fd = openat(fs->root, path, O_RDONLY | O_CLOEXEC);
+	if (direct)
+		fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+	if (fd < 0 && (!direct || errno == EINVAL))
+		fd = openat(root, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	*ret = (struct source_file){.fd = fd};

@@ -14,7 +14,7 @@
 struct files {
 	int root;    /* -1 when closed */
 	bool local;  /* a filesystem of this machine: the page cache is its only cache */
-	bool direct; /* open with O_DIRECT; turned off by the first file that refuses */
+	bool direct; /* open with O_DIRECT, but for files that refuse */
 	char *path;
 };
 

@@ -172,24 +172,34 @@ static int remote_chill(struct source *src, struct err *err)
 	return 0;
 }
 
+/* What an emulated disk remembers of an open file; NULL: there is no such file, or no memory. */
+static struct remote_handle *new_handle(const struct remote *m, const char *path)
+{
+	struct remote_name key = {.path = path}, *name;
+	struct remote_handle *h;
+
+	name = bsearch(&key, m->names, m->base.spec->data->n_files, sizeof(key), by_path);
+	h = name ? calloc(1, sizeof(*h)) : NULL;
+	if (h)
+		h->file = (uint32_t)(name - m->names);
+	return h;
+}
+
+/* The source may be gone when the system call returns, so everything else comes before. */
 static int remote_file_open(struct source *src, const char *path, struct source_file *ret)
 {
 	struct remote *m = to_remote(src);
-	struct remote_name key = {.path = path}, *name;
-	struct remote_handle *h;
-	int r = files_file_open(&m->files, path, ret);
+	const bool real = m->real;
+	AUTO(free) struct remote_handle *h = real ? NULL : new_handle(m, path);
+	int r;
 
-	if (r < 0 || m->real)
+	if (!real && !h)
+		return -ENOENT;
+	r = files_file_open(&m->files, path, ret);
+	if (r < 0)
 		return r;
-	name = bsearch(&key, m->names, src->spec->data->n_files, sizeof(key), by_path);
-	h = name ? calloc(1, sizeof(*h)) : NULL;
-	if (!h) {
-		files_file_close(ret);
-		return name ? -ENOMEM : -ENOENT;
-	}
-	h->file = (uint32_t)(name - m->names);
-	ret->handle = h;
-	ret->own_cache = true;
+	ret->handle = TAKE(h);
+	ret->own_cache = !real;
 	return 0;
 }
 
@@ -284,8 +294,8 @@ static void charge(struct remote *m, struct remote_handle *h, uint64_t off, uint
 	until = paid > until ? paid : until;
 	if (until <= now)
 		return;
-	clock_sleep_until(until);
 	atomic_fetch_add_explicit(&m->waited_ns, until - now, memory_order_relaxed);
+	clock_sleep_until(until); /* long, on a slow disk: the source may be gone after it */
 }
 
 static ssize_t remote_file_pread(

@@ -7,6 +7,7 @@
  * wants source `cached`. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct stack_source {
 	struct config *cfg; /* with the tier's knobs */
 	char *tier;
 	struct stack *stack; /* NULL while closed */
+	_Atomic int inside;  /* readers in the stack; counted down last, as s may be gone then */
 };
 
 /* An open file: the object, and the scratch memory of the one thread that reads it. */
@@ -72,9 +74,12 @@ static void stack_source_close(struct source *src)
 {
 	struct stack_source *s = stack_of(src);
 
+	/* A reader that is stuck in the stack keeps it, and what it was made of. */
+	if (atomic_load(&s->inside)) {
+		remote_server_stop(&s->remote);
+		return;
+	}
 	close_stack(s);
-	if (s->tier)
-		file_remove_tree(s->tier);
 	remote_server_stop(&s->remote);
 	config_free(s->cfg);
 	free(s->tier);
@@ -140,11 +145,14 @@ AUTO_FREE(stack_file, struct stack_file, stack_file_free);
 static int stack_file_open(struct source *src, const char *path, struct source_file *ret)
 {
 	AUTO(stack_file) struct stack_file *f = calloc(1, sizeof(*f));
+	struct stack_source *s = stack_of(src);
 	int r;
 
 	if (!f || !(f->name = strdup(path)))
 		return -ENOMEM;
-	r = store_stat(stack_top(stack_of(src)->stack), f->name, STORE_WAIT, &f->obj);
+	atomic_fetch_add(&s->inside, 1);
+	r = store_stat(stack_top(s->stack), f->name, STORE_WAIT, &f->obj);
+	atomic_fetch_sub(&s->inside, 1);
 	if (r)
 		return r;
 	f->obj.name = f->name;
@@ -241,6 +249,7 @@ static ssize_t stack_file_pread(
 		return r;
 	reply.scratch = f->scratch;
 	reply.scratch_len = f->scratch_len;
+	atomic_fetch_add(&s->inside, 1);
 	r = stack_read_now(s->stack, &f->obj, off, len, &reply);
 	if (!r) {
 		copy_reply(&reply, buf);
@@ -248,6 +257,7 @@ static ssize_t stack_file_pread(
 	} else if (r == -EAGAIN) {
 		r = read_waiting(s, &f->obj, buf, len, off);
 	}
+	atomic_fetch_sub(&s->inside, 1);
 	return r ? r : (ssize_t)len;
 }
 

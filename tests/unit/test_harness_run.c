@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -363,6 +366,58 @@ static void test_latency_is_one_wait_a_small_file(void **state)
 	config_free(cfg);
 }
 
+/* A reader whose open() does not return for now. */
+struct opener {
+	struct source *src;
+	struct source_file f;
+	int r;
+};
+
+static void *open_first(void *arg)
+{
+	struct opener *o = arg;
+
+	o->r = o->src->ops->file_open(o->src, "fifo", &o->f);
+	return NULL;
+}
+
+/* A named pipe stands for a filesystem that hangs: the source is closed under the reader. */
+static void close_while_opening(const struct config *cfg, const char *dir, const char *fifo)
+{
+	struct data_file file = {.path = "fifo", .size = 1};
+	struct dataset data = {.files = &file, .n_files = 1};
+	struct source_spec spec = {.cfg = cfg, .data = &data, .data_dir = dir, .work_dir = dir};
+	struct opener o = {.src = source_find("remote")->open(&spec, NULL)};
+	pthread_t thread;
+	int fd;
+
+	assert_non_null(o.src);
+	assert_int_equal(pthread_create(&thread, NULL, open_first, &o), 0);
+	usleep(50000);
+	source_find("remote")->close(o.src);
+	fd = open(fifo, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(o.r, 0);
+	assert_true(!o.f.handle == !!cfg->remote.path[0]);
+	close(o.f.fd);
+	free(o.f.handle);
+	close(fd);
+}
+
+static void test_remote_is_closed_while_an_open_hangs(void **state)
+{
+	struct config *cfg = config_with("remote.bandwidth", "20M");
+	char fifo[80];
+
+	snprintf(fifo, sizeof(fifo), "%s/fifo", shards.dir);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	close_while_opening(cfg, shards.dir, fifo);
+	assert_int_equal(config_set(cfg, "remote.path", shards.dir, "option", NULL), 0);
+	close_while_opening(cfg, shards.dir, fifo);
+	assert_int_equal(unlink(fifo), 0);
+	config_free(cfg);
+}
+
 static void test_synthetic_needs_no_data(void **state)
 {
 	struct config *cfg = config_with(NULL, NULL);
@@ -490,6 +545,7 @@ int main(void)
 		cmocka_unit_test(test_remote_bandwidth_limits_as_it_should),
 		cmocka_unit_test(test_remote_page_cache_is_modelled),
 		cmocka_unit_test(test_latency_is_one_wait_a_small_file),
+		cmocka_unit_test(test_remote_is_closed_while_an_open_hangs),
 		cmocka_unit_test(test_synthetic_needs_no_data),
 		cmocka_unit_test(test_decode_time_is_spent),
 		cmocka_unit_test(test_synthetic_pictures_can_be_decoded),
