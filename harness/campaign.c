@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One invocation from plan to report: see campaign.h.
  *
- *   sweep what dead ones left -> matrix -> disk and memory -> results folder -> data
+ *   sweep what dead ones left -> matrix -> list the user's data -> disk and memory -> results folder -> data
  *     -> for each cell: work folder, run, record -> report
  *
  * A run that fails becomes a record and does not stop the others. An interrupted one leaves no
@@ -24,6 +24,7 @@
 #include "harness/disk_probe.h"
 #include "harness/doubt.h"
 #include "harness/estimate.h"
+#include "harness/listing.h"
 #include "harness/mounts.h"
 #include "harness/progress.h"
 #include "harness/results.h"
@@ -38,7 +39,7 @@
 volatile bool campaign_stop;
 
 struct campaign {
-	const struct settings *settings;
+	struct settings *settings;
 	const char *profile;
 	const struct campaign_known *known;
 	double image_bytes; /* of one on average, before the data are opened */
@@ -48,7 +49,9 @@ struct campaign {
 	struct work_dir work;
 	struct progress progress;
 	json_t *env;
-	double native_rate; /* of the disk under the data; negative: unknown */
+	struct listing *listings;
+	double *tier_rate; /* [matrix.n_gpus] native, of the tier's files; 0: not probed yet */
+	double data_rate;  /* the same of embedded data; negative: unknown */
 	int failed;
 };
 
@@ -86,7 +89,8 @@ static bool wants(const struct config *cfg, const char *source)
 	return found;
 }
 
-static bool fuse_works(const char *scratch, struct err *why)
+/* Tried by mounting; a dry run only looks whether it could be. */
+static bool fuse_works(bool dry_run, const char *scratch, struct err *why)
 {
 	AUTO(free) char *program = file_sibling_program("cachefs");
 
@@ -94,6 +98,8 @@ static bool fuse_works(const char *scratch, struct err *why)
 		err_set(why, ENOENT, "cachefs is not built; install libfuse3-dev and build again");
 		return false;
 	}
+	if (dry_run)
+		return !mounts_fuse_there(why);
 	return !mounts_fuse_usable(scratch, why) && !cache_mount_try(scratch, why);
 }
 
@@ -111,7 +117,7 @@ static int check_fuse(struct campaign *c, bool *ret_missing, struct err *err)
 	scratch = work_dir_run(&c->work, 0, err);
 	if (!scratch)
 		return -EIO;
-	if (fuse_works(scratch, &why))
+	if (fuse_works(c->settings->dry_run, scratch, &why))
 		return 0;
 	if (cfg->remote.origin[0])
 		return err_set(err, ENODEV, "source cached: %s", why.msg);
@@ -141,6 +147,44 @@ static int open_work(struct campaign *c, struct err *err)
 	return work_dir_open(&c->work, root, err);
 }
 
+static void say_listing(const struct listing *l, FILE *out)
+{
+	char bytes[UNITS_MAX];
+
+	if (l->r)
+		fprintf(out, "%s: %s\n", l->place, l->why.msg);
+	else
+		fprintf(out, "%s: %u %s, about %s, listed in %.2f s%s\n", l->place, l->data.n_files,
+			l->data.format == FORMAT_TFRECORD ? "TFRecord shards"
+							  : "pictures in class folders",
+			units_human_bytes((double)l->data.bytes, bytes), l->data.scan.seconds,
+			l->data.scan.partial ? ", a sample: there are more" : "");
+}
+
+/* The user's data, listed already but for a dry run. */
+static void say_listings(const struct campaign *c, FILE *out)
+{
+	const char *said = "";
+
+	for (const struct listing *l = c->listings; l; l = l->next)
+		say_listing(l, out);
+	for (size_t i = 0; c->settings->dry_run && !c->known && i < c->matrix.n_cells; i++) {
+		const char *place = listing_place(&c->matrix.cells[i]);
+
+		if (place && strcmp(place, said))
+			fprintf(out, "First %s is listed, for %g s at most\n", place,
+				(double)LISTING_NS / NSEC_PER_SEC);
+		said = place ? place : said;
+	}
+	if (c->matrix.without_remote)
+		fprintf(out,
+			"Source remote is left out: it would read embedded data at an emulated "
+			"rate, which has nothing to do with %s; give --remote.path, or name it in "
+			"--sources\n",
+			c->settings->cfg->remote.origin[0] ? c->settings->cfg->remote.origin
+							   : "remote.origin");
+}
+
 static void say_plan(struct campaign *c, FILE *out)
 {
 	AUTO(free) bool *kept = calloc(c->matrix.n_cells + 1, sizeof(*kept));
@@ -164,6 +208,7 @@ static void say_plan(struct campaign *c, FILE *out)
 		fprintf(out, "; first %s of data are made in %s",
 			units_human_bytes((double)c->prepared.data_bytes, data), c->prepared.data);
 	fprintf(out, "\n");
+	say_listings(c, out);
 	if (c->prepared.why_scaled[0])
 		fprintf(out, "Scaled down: %s\n", c->prepared.why_scaled);
 }
@@ -196,6 +241,78 @@ static void scale_batches(struct campaign *c)
 			c->known->why_scaled);
 }
 
+/* Whether the user's data are pictures where nobody has given a format. One that cannot be listed
+ * fails its runs, not the others. */
+static int list_data(struct campaign *c, bool *ret_pictures, struct err *err)
+{
+	AUTO(free) char *dir = work_dir_run(&c->work, 0, err);
+
+	*ret_pictures = false;
+	for (size_t i = 0; dir && !campaign_stop && i < c->matrix.n_cells; i++) {
+		const struct cell *cell = &c->matrix.cells[i];
+		const struct dataset *data;
+		struct err why = {0};
+
+		if (listing_place(cell) &&
+			!listing_get(&c->listings, cell, dir, &campaign_stop, &data, &why) &&
+			settings_is_default(cell->variant->cfg, "bench.format"))
+			*ret_pictures |= data->format == FORMAT_IMAGEFOLDER;
+	}
+	return !dir ? -EIO : campaign_stop ? -EINTR : 0;
+}
+
+/* Readers are those of the user's data, and so are all that is compared with them. */
+static int follow_data(struct campaign *c, bool fuse_missing, struct err *err)
+{
+	static const struct settings_word words[] = {{"bench.format", "imagefolder"}, {NULL, NULL}};
+	bool pictures;
+	int r;
+
+	if (c->known || c->settings->dry_run)
+		return 0;
+	r = list_data(c, &pictures, err);
+	if (r || !pictures)
+		return r;
+	c->settings->given = words;
+	r = settings_apply(c->settings, err);
+	if (r)
+		return r;
+	matrix_done(&c->matrix);
+	return matrix_build(&c->matrix, c->settings, fuse_missing, err);
+}
+
+/* Not fewer steps than runs that are kept already have. */
+static int check_kept_steps(const struct campaign *c, const int *kept, struct err *err)
+{
+	for (size_t i = 0; i < c->matrix.n_variants; i++)
+		if (c->matrix.variants[i].steps < kept[i])
+			return err_set(err, ENOSPC,
+				"%s holds runs of %d steps an epoch, and for so many the disk has no room "
+				"now (%s); make room, or give another -o",
+				c->settings->output, kept[i], c->prepared.why_scaled);
+	return 0;
+}
+
+/* What the machine has room for, as in the runs of the same command that are kept. */
+static int fit(struct campaign *c, struct err *err)
+{
+	AUTO(free) int *kept = calloc(c->matrix.n_variants, sizeof(*kept));
+	char why[sizeof(c->prepared.why_scaled)] = "";
+	int r;
+
+	if (!kept)
+		return err_set(err, ENOMEM, "out of memory");
+	results_keep_steps(c->settings, &c->matrix, why, sizeof(why));
+	for (size_t i = 0; i < c->matrix.n_variants; i++)
+		kept[i] = c->matrix.variants[i].steps;
+	r = prepare_plan(&c->prepared, &c->matrix, err);
+	if (!r && why[0])
+		r = check_kept_steps(c, kept, err);
+	if (!r && why[0])
+		memcpy(c->prepared.why_scaled, why, sizeof(why));
+	return r;
+}
+
 static int plan(struct campaign *c, struct err *err)
 {
 	int64_t memory;
@@ -205,9 +322,13 @@ static int plan(struct campaign *c, struct err *err)
 	if (!r)
 		r = matrix_build(&c->matrix, c->settings, fuse_missing, err);
 	if (!r)
-		r = prepare_plan(&c->prepared, &c->matrix, err);
+		r = follow_data(c, fuse_missing, err);
+	if (!r)
+		r = fit(c, err);
 	if (!r)
 		scale_batches(c);
+	if (!r && !(c->tier_rate = calloc(c->matrix.n_gpus, sizeof(*c->tier_rate))))
+		r = err_set(err, ENOMEM, "out of memory");
 	return r ? r : estimate_memory(&c->matrix, &memory, err);
 }
 
@@ -224,8 +345,10 @@ static int open_data(struct campaign *c, const struct cell *cell, const char *wo
 		*ret = c->known->external;
 		return 0;
 	}
+	if (listing_place(cell))
+		return listing_get(&c->listings, cell, work_dir, &campaign_stop, ret, err);
 	if (!no_files)
-		r = prepare_dataset(&c->prepared, cell, work_dir, &campaign_stop, own, err);
+		r = prepare_dataset(&c->prepared, cell, own, err);
 	else if (c->prepared.samples)
 		r = dataset_load(c->prepared.data, (uint32_t)cell_samples(cell), own, NULL);
 	else
@@ -235,11 +358,35 @@ static int open_data(struct campaign *c, const struct cell *cell, const char *wo
 	return no_files ? 0 : r;
 }
 
-/* Once an invocation: it costs a second. */
-static void probe_disk(struct campaign *c, const struct dataset *data)
+/* Native reads of the files that a run has left in its tier: a second, so once a GPU count, whose
+ * tiers are alike and on one disk. Where the page cache may hold them they decide nothing. */
+static double probe_tier(struct campaign *c, const struct run_spec *spec)
 {
-	if (c->native_rate == 0 && c->prepared.samples && !c->settings->cfg->disk.path[0])
-		c->native_rate = disk_probe_rate(c->prepared.data, data, PROBE_THREADS, PROBE_S);
+	AUTO(free) char *tier = NULL;
+	double *rate = c->tier_rate;
+
+	if (!spec->capacity_bytes || spec->cfg->bench.page_cache != 0)
+		return -1;
+	for (size_t i = 0; i < c->matrix.n_gpus && c->matrix.gpus[i] != spec->gpus; i++)
+		rate++;
+	if (*rate > 0)
+		return *rate;
+	if (asprintf(&tier, "%s/tier", spec->work_dir) < 0) {
+		tier = NULL;
+		return -1;
+	}
+	*rate = disk_probe_rate(tier, PROBE_THREADS, PROBE_S);
+	return *rate;
+}
+
+/* The emulated remote disk is no faster than the one its files lie on. Once, too. */
+static double probe_data(struct campaign *c, const struct cell *cell)
+{
+	if (strcmp(cell->source->name, "remote") != 0 || !prepare_is_embedded(cell))
+		return -1;
+	if (!c->data_rate)
+		c->data_rate = disk_probe_rate(c->prepared.data, PROBE_THREADS, PROBE_S);
+	return c->data_rate;
 }
 
 static void say_result(struct campaign *c, const json_t *record)
@@ -303,19 +450,18 @@ static int do_cell(
 	int r = open_data(c, cell, work_dir, &own, &data, &why), kept;
 
 	describe(c, cell, work_dir, data, &spec);
-	if (!r) {
-		if (spec.capacity_bytes && spec.cfg->bench.page_cache == 0)
-			probe_disk(c, data);
+	if (!r)
 		r = run_execute(&spec, &result, &why);
-	}
 	struct run_facts facts = {.cell = cell,
+		.matrix = &c->matrix,
 		.spec = &spec,
 		.prepared = &c->prepared,
 		.result = r ? NULL : &result,
 		.error = r ? why.msg : NULL,
 		.profile = c->profile,
 		.image_bytes = data ? dataset_mean_bytes(data) : c->image_bytes,
-		.native_rate = c->native_rate ? c->native_rate : -1,
+		.tier_rate = r ? -1 : probe_tier(c, &spec),
+		.data_rate = r ? -1 : probe_data(c, cell),
 		.env = c->env,
 		.results = &c->results};
 	c->failed += r != 0;
@@ -426,7 +572,7 @@ static int exit_code(const struct campaign *c, int r)
 	return r || c->failed ? EXIT_FAILED : EXIT_DONE;
 }
 
-int campaign_run(const struct settings *s, const char *profile, const struct campaign_known *known)
+int campaign_run(struct settings *s, const char *profile, const struct campaign_known *known)
 {
 	struct campaign c = {.settings = s,
 		.profile = profile,
@@ -450,6 +596,8 @@ int campaign_run(const struct settings *s, const char *profile, const struct cam
 	work_dir_close(&c.work);
 	results_done(&c.results);
 	prepare_done(&c.prepared);
+	listing_free(c.listings);
+	free(c.tier_rate);
 	matrix_done(&c.matrix);
 	json_decref(c.env);
 	return exit_code(&c, r);

@@ -16,8 +16,8 @@ struct campaign_known {
 };
 
 /* Returns an enum exit_code; messages have been printed. profile: the name of the results folder.
- * known may be NULL. */
-int campaign_run(const struct settings *s, const char *profile, const struct campaign_known *known);
+ * known may be NULL. s->given is set where the user's data ask for another bench.format. */
+int campaign_run(struct settings *s, const char *profile, const struct campaign_known *known);
 
 /* Set by SIGINT and SIGTERM from the first campaign on. */
 extern volatile bool campaign_stop;

@@ -64,6 +64,22 @@ char *data_store_find(const struct data_set *want, bool *ret_complete)
 	return path;
 }
 
+int64_t data_store_largest_below(const struct data_set *below)
+{
+	AUTO(free) char *root = data_store_root();
+	AUTO(closedir) DIR *dir = root ? opendir(root) : NULL;
+	long long best = 0, samples, seed;
+	char format[16];
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (parse_name(e->d_name, format, &samples, &seed) &&
+			!strcmp(format, below->format) && seed == below->seed && samples > best &&
+			samples < below->samples)
+			best = samples;
+	return best;
+}
+
 int data_store_hold(const char *path)
 {
 	AUTO(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

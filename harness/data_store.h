@@ -23,6 +23,9 @@ struct data_set {
  * free() it. NULL: out of memory. */
 char *data_store_find(const struct data_set *want, bool *ret_complete);
 
+/* Samples of the largest set with fewer than below->samples, complete or begun; 0: there is none. */
+int64_t data_store_largest_below(const struct data_set *below);
+
 /* A descriptor that keeps a complete set from being removed until it is closed. -ENOENT: it is not
  * complete; -EBUSY: it is being made or removed. */
 int data_store_hold(const char *path);

@@ -139,6 +139,13 @@ static int cell_repeats(const struct matrix *m, const struct variant *v, int gpu
 	return (int)(v->cfg->bench.repeats + more);
 }
 
+/* A disk with other data, at a rate that is not that of the user's origin. */
+static bool is_stranger(const char *source, const struct config *cfg)
+{
+	return !strcmp(source, "remote") && cfg->remote.origin[0] && !cfg->remote.path[0] &&
+	       !settings_from_option(cfg, "bench.sources");
+}
+
 /* One GPU count of one repeat: the synthetic run, then the others as the user ordered them. */
 static int add_group(
 	struct matrix *m, struct cell c, char **sources, bool fuse_missing, struct err *err)
@@ -148,7 +155,9 @@ static int add_group(
 	if (has_source(sources, SYNTHETIC))
 		r = add_cell(m, c, SYNTHETIC, fuse_missing, err);
 	for (char **s = sources; !r && *s; s++)
-		if (strcmp(*s, SYNTHETIC))
+		if (is_stranger(*s, c.variant->cfg))
+			m->without_remote = true;
+		else if (strcmp(*s, SYNTHETIC))
 			r = add_cell(m, c, *s, fuse_missing, err);
 	return r;
 }
@@ -163,6 +172,19 @@ static int repeats_max(const struct matrix *m)
 		most = n > most ? n : most;
 	}
 	return most;
+}
+
+/* Samples are numbered with 32 bits. */
+static int check_samples(const struct matrix *m, struct err *err)
+{
+	for (size_t i = 0; i < m->n_cells; i++)
+		if (cell_samples(&m->cells[i]) >= UINT32_MAX)
+			return err_set(err, EINVAL,
+				"%d steps of %d images on %d GPUs are too many samples for an epoch; "
+				"lower bench.steps, bench.batch or bench.gpus",
+				m->cells[i].variant->steps, m->cells[i].variant->batch,
+				m->cells[i].gpus);
+	return 0;
 }
 
 static int build_cells(
@@ -187,7 +209,7 @@ static int build_cells(
 				r = add_group(m, c, sources, fuse_missing, err);
 		}
 	}
-	return r;
+	return r ? r : check_samples(m, err);
 }
 
 int matrix_build(struct matrix *m, const struct settings *s, bool fuse_missing, struct err *err)

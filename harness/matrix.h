@@ -39,9 +39,12 @@ struct matrix {
 	size_t n_gpus;
 	struct cell *cells;
 	size_t n_cells;
+	bool without_remote; /* source remote was left out: see matrix_build() */
 };
 
-/* From the profile and options. fuse_missing: source `stack` stands in for `cached`. */
+/* From the profile and options. fuse_missing: source `stack` stands in for `cached`. With
+ * remote.origin, an emulated remote disk of embedded data is no part of the comparison: `remote` is
+ * left out, unless remote.path is given or bench.sources is an option. */
 int matrix_build(struct matrix *m, const struct settings *s, bool fuse_missing, struct err *err);
 void matrix_done(struct matrix *m);
 

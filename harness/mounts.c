@@ -203,9 +203,9 @@ static int try_mount(int fd, const char *scratch, struct err *err)
 	return 0;
 }
 
-int mounts_fuse_usable(const char *scratch, struct err *err)
+static int open_fuse(struct err *err)
 {
-	AUTO(close) int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV))
 		return err_set(err, ENODEV,
@@ -214,6 +214,22 @@ int mounts_fuse_usable(const char *scratch, struct err *err)
 	if (fd < 0)
 		return err_set(err, errno,
 			"/dev/fuse: %s; ask for permission (chmod 666 /dev/fuse)", strerror(errno));
+	return fd;
+}
+
+int mounts_fuse_there(struct err *err)
+{
+	AUTO(close) int fd = open_fuse(err);
+
+	return fd < 0 ? fd : 0;
+}
+
+int mounts_fuse_usable(const char *scratch, struct err *err)
+{
+	AUTO(close) int fd = open_fuse(err);
+
+	if (fd < 0)
+		return fd;
 	if (geteuid() == 0)
 		return try_mount(fd, scratch, err);
 	AUTO(free) char *program = file_sibling_program("fusermount3");

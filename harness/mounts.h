@@ -34,6 +34,9 @@ json_t *mounts_remote(void);
  * or below dir, deepest first. 0 when nothing is mounted there any more. */
 int mounts_detach_below(const char *dir);
 
+/* 0 if there is a /dev/fuse for this user, else -errno and err. Mounts nothing. */
+int mounts_fuse_there(struct err *err);
+
 /* 0 if this user can mount FUSE, else -errno and err says what is missing. Tries it on scratch, an
  * empty folder. */
 int mounts_fuse_usable(const char *scratch, struct err *err);

@@ -28,11 +28,10 @@
 #include "harness/campaign.h"
 #include "harness/estimate.h"
 #include "harness/guard.h"
+#include "harness/listing.h"
 #include "harness/pipeline.h"
 #include "harness/probe.h"
 
-#define FILES_MOST 200000
-#define LISTING_NS (5 * NSEC_PER_SEC)
 #define STEPS 50
 #define QUEUES 10
 #define FIT_S 15.0
@@ -58,13 +57,6 @@ struct path_mode {
 
 /* ---- settings ---- */
 
-static bool is_default(const struct config *cfg, const char *dotted)
-{
-	const struct knob *k = knob_find(dotted, NULL);
-
-	return k && !strcmp(cfg->origin[k - knobs].from, "default");
-}
-
 /* value is copied unless it is too long for that; then it must live as long. */
 static void set_word(struct path_mode *p, const char *knob, const char *value)
 {
@@ -77,17 +69,17 @@ static void set_word(struct path_mode *p, const char *knob, const char *value)
 /* Sets a knob that neither the profile nor the user did. */
 static void set_default(struct path_mode *p, const char *knob, const char *value)
 {
-	if (is_default(p->settings->cfg, knob))
+	if (settings_is_default(p->settings->cfg, knob))
 		set_word(p, knob, value);
 }
 
 /* Makes the config and the plan anew, with the words set meanwhile. */
 static int apply_words(struct path_mode *p, struct err *err)
 {
-	config_free(p->settings->cfg);
-	p->settings->cfg = settings_config(p->settings, NULL, err);
-	if (!p->settings->cfg)
-		return -EINVAL;
+	int r = settings_apply(p->settings, err);
+
+	if (r)
+		return r;
 	matrix_done(&p->matrix);
 	return matrix_build(&p->matrix, p->settings, false, err);
 }
@@ -142,12 +134,7 @@ static double share(double seconds, int n)
 static int list_data(struct path_mode *p, struct err *err)
 {
 	const struct config *cfg = p->settings->cfg;
-	const struct scan_limits limits = {.max_files = FILES_MOST,
-		.timeout_ns = cfg->external.timeout,
-		.enough_ns = LISTING_NS < cfg->external.timeout ? LISTING_NS
-								: cfg->external.timeout / 2,
-		.format = is_default(cfg, "bench.format") ? SCAN_ANY_FORMAT : cfg->bench.format,
-		.stop = &campaign_stop};
+	const struct scan_limits limits = listing_limits(cfg, &campaign_stop);
 	int r = dataset_scan(p->path, &limits, &p->data, err);
 
 	if (r)
@@ -237,7 +224,7 @@ static void say_gpus(const struct path_mode *p)
 		fprintf(p->out,
 			"No --gpu-rate given: each GPU is a %s (%s), %.0f images/s, batch %d\n",
 			v->acc.name, v->acc.label, v->images_per_s, v->batch);
-	if (is_default(p->settings->cfg, "bench.gpus"))
+	if (settings_is_default(p->settings->cfg, "bench.gpus"))
 		fprintf(p->out, "No --gpus given: %s\n", p->settings->cfg->bench.gpus);
 }
 

@@ -12,23 +12,21 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/units.h"
-#include "harness/cache_mount.h"
 #include "harness/child.h"
 #include "harness/data_store.h"
 
 #define RESERVE_BYTES (256LL << 20) /* left free on the disk */
 #define STEPS_LEAST 10              /* fewer measure nothing */
+#define ROUNDING 1e-6               /* of a step: a share of whole ones that was divided out */
 #define GENERATE_NS (6 * 3600 * NSEC_PER_SEC)
 #define STOP_NS (10 * NSEC_PER_SEC)
-#define SCAN_FILES_MAX 200000
 
 static const char *format_name(const struct config *cfg)
 {
 	return cfg->bench.format == FORMAT_TFRECORD ? "tfrecord" : "imagefolder";
 }
 
-/* Whether a cell reads embedded data rather than the user's. */
-static bool is_embedded(const struct cell *c)
+bool prepare_is_embedded(const struct cell *c)
 {
 	const char *name = c->source->name;
 	const struct config *cfg = c->variant->cfg;
@@ -81,7 +79,7 @@ static void need_of(struct prepared *p, const struct matrix *m)
 		const struct cell *c = &m->cells[i];
 		int64_t samples = cell_samples(c), tier;
 
-		if (is_embedded(c) && samples > p->samples)
+		if (prepare_is_embedded(c) && samples > p->samples)
 			p->samples = samples;
 		tier = has_tier(c) ? prepare_capacity(
 					     c, (uint64_t)((double)samples * PREPARE_IMAGE_BYTES))
@@ -116,10 +114,12 @@ struct demand {
 /* One demand if data and tiers share a disk, else two. Returns their number or -errno. */
 static int list_demands(struct prepared *p, const char *work, struct demand ret[2], struct err *err)
 {
-	int64_t data = p->have_data ? 0 : p->data_bytes;
+	int64_t there = p->have_data ? p->data_bytes : file_tree_bytes(p->data);
+	int64_t data = p->data_bytes - (there > 0 ? there : 0);
 	bool same = device_of(work) == device_of(p->data);
 	int n = same ? 1 : 2;
 
+	data = data > 0 ? data : 0;
 	ret[0] = (struct demand){p->data, data + (same ? p->tier_bytes : 0), 0};
 	ret[1] = (struct demand){work, p->tier_bytes, 0};
 	for (int i = 0; i < n; i++) {
@@ -142,29 +142,10 @@ static int refuse_disk(const struct demand *d, struct err *err)
 		units_human_bytes((double)d->free, have), d->path);
 }
 
-/* Fewer steps for every variant, so that data and tier fit; ratios stay as they are. */
-static int scale_steps(
-	struct prepared *p, struct matrix *m, const struct demand *d, double share, struct err *err)
+/* The share of what is needed that fits, 1 or less, and what the tightest disk has; -errno. */
+static double fitting_share(
+	struct prepared *p, const char *work, struct demand *ret_tightest, struct err *err)
 {
-	char have[UNITS_MAX];
-
-	for (size_t i = 0; i < m->n_variants; i++) {
-		struct variant *v = &m->variants[i];
-
-		v->steps = (int)(v->steps * share);
-		if (v->steps < STEPS_LEAST)
-			return refuse_disk(d, err);
-	}
-	snprintf(p->why_scaled, sizeof(p->why_scaled), "%s free at %.120s: %d steps an epoch",
-		units_human_bytes((double)d->free, have), d->path, m->variants[0].steps);
-	need_of(p, m);
-	return choose_folder(p, m->variants[0].cfg);
-}
-
-/* Compares what is needed with what is free, and scales if it must. */
-static int fit_disks(struct prepared *p, struct matrix *m, const char *work, struct err *err)
-{
-	const struct demand *tightest = NULL;
 	struct demand d[2];
 	double share = 1;
 	int n = list_demands(p, work, d, err);
@@ -172,12 +153,78 @@ static int fit_disks(struct prepared *p, struct matrix *m, const char *work, str
 	for (int i = 0; i < n; i++) {
 		double fits = (double)(d[i].free - RESERVE_BYTES) / (double)d[i].need;
 
-		if (d[i].need && fits < share) {
-			share = fits;
-			tightest = &d[i];
-		}
+		if (!d[i].need || fits >= share)
+			continue;
+		share = fits < 0 ? 0 : fits;
+		*ret_tightest = d[i];
 	}
-	return tightest ? scale_steps(p, m, tightest, share, err) : n < 0 ? n : 0;
+	return n < 0 ? n : share;
+}
+
+/* Fewer steps for every variant, so that data and tier fit; ratios stay as they are. asked: the
+ * steps of each before. */
+static int scale_steps(struct prepared *p, struct matrix *m, const int *asked, double share)
+{
+	for (size_t i = 0; i < m->n_variants; i++)
+		m->variants[i].steps = (int)(asked[i] * share + ROUNDING);
+	need_of(p, m);
+	return choose_folder(p, m->variants[0].cfg);
+}
+
+/* Down to the samples of the largest set that is there, or was begun, if these fit and are no fewer
+ * than `share` of what is needed. Returns whether that is so, or -errno. */
+static int scale_to_set(
+	struct prepared *p, struct matrix *m, const int *asked, double share, const char *work)
+{
+	struct data_set less = {
+		format_name(m->variants[0].cfg), p->samples, m->variants[0].cfg->data.seed};
+	int64_t there = data_store_largest_below(&less);
+	struct demand none;
+	struct err ignored;
+	int r;
+
+	if (!there || (double)there < share * (double)p->samples)
+		return false;
+	r = scale_steps(p, m, asked, (double)there / (double)p->samples);
+	return r ? r : p->samples == there && fitting_share(p, work, &none, &ignored) == 1;
+}
+
+static bool has_few_steps(const struct matrix *m)
+{
+	for (size_t i = 0; i < m->n_variants; i++)
+		if (m->variants[i].steps < STEPS_LEAST)
+			return true;
+	return false;
+}
+
+/* Compares what is needed with what is free, and scales if it must. */
+static int fit_disks(struct prepared *p, struct matrix *m, const char *work, struct err *err)
+{
+	AUTO(free) int *asked = calloc(m->n_variants, sizeof(*asked));
+	AUTO(free) char *where = NULL; /* of what is freed when steps are lowered */
+	struct demand tightest = {0};
+	double share = asked ? fitting_share(p, work, &tightest, err) : -ENOMEM;
+	char have[UNITS_MAX];
+	int r;
+
+	if (share < 0 || share == 1)
+		return (int)share < 0 ? (int)share : 0;
+	tightest.path = where = strdup(tightest.path);
+	if (!where)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->n_variants; i++)
+		asked[i] = m->variants[i].steps;
+	r = scale_to_set(p, m, asked, share, work);
+	if (!r || (r > 0 && has_few_steps(m)))
+		r = scale_steps(p, m, asked, share);
+	if (r < 0)
+		return r;
+	if (has_few_steps(m))
+		return refuse_disk(&tightest, err);
+	snprintf(p->why_scaled, sizeof(p->why_scaled), "%s free at %.120s: %d steps an epoch",
+		units_human_bytes((double)tightest.free, have), tightest.path,
+		m->variants[0].steps);
+	return 0;
 }
 
 int prepare_plan(struct prepared *p, struct matrix *m, struct err *err)
@@ -268,50 +315,15 @@ const char *prepare_folder(const struct prepared *p, const struct cell *c)
 
 	if (c->source->flags & SOURCE_NO_FILES)
 		return "";
-	if (is_embedded(c))
+	if (prepare_is_embedded(c))
 		return p->data;
 	if (!strcmp(c->source->name, "external"))
 		return cfg->external.path;
 	return !strcmp(c->source->name, "remote") ? cfg->remote.path : NULL;
 }
 
-/* The user's data. */
-static int open_foreign(const char *dir, const struct cell *c, const volatile bool *stop,
-	struct dataset *ret, struct err *err)
+int prepare_dataset(
+	const struct prepared *p, const struct cell *c, struct dataset *ret, struct err *err)
 {
-	const struct scan_limits limits = {.max_files = SCAN_FILES_MAX,
-		.max_samples = (uint32_t)cell_samples(c),
-		.timeout_ns = c->variant->cfg->external.timeout,
-		.format = SCAN_ANY_FORMAT,
-		.stop = stop};
-
-	return dataset_scan(dir, &limits, ret, err);
-}
-
-/* remote.origin is listed as anybody would: through a mount. */
-static int list_origin(const struct cell *c, const char *work_dir, const volatile bool *stop,
-	struct dataset *ret, struct err *err)
-{
-	struct cache_mount mount;
-	int r = cache_mount_init(
-		&mount, c->variant->cfg, c->variant->cfg->remote.origin, work_dir, 0, err);
-
-	mount.stop = stop;
-	if (!r)
-		r = cache_mount_start(&mount, err);
-	if (!r)
-		r = open_foreign(mount.mountpoint, c, stop, ret, err);
-	cache_mount_done(&mount);
-	return r;
-}
-
-int prepare_dataset(const struct prepared *p, const struct cell *c, const char *work_dir,
-	const volatile bool *stop, struct dataset *ret, struct err *err)
-{
-	const char *dir = prepare_folder(p, c);
-
-	if (is_embedded(c))
-		return dataset_load(dir, (uint32_t)cell_samples(c), ret, err);
-	return dir ? open_foreign(dir, c, stop, ret, err)
-		   : list_origin(c, work_dir, stop, ret, err);
+	return dataset_load(p->data, (uint32_t)cell_samples(c), ret, err);
 }

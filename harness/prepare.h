@@ -3,7 +3,10 @@
  *
  * Embedded data are made once by synth-data in $XDG_CACHE_HOME/feedrate/data/FORMAT-SAMPLES-sSEED and
  * used by every later invocation that needs as many samples or fewer: a run reads a prefix. The
- * user's own data (external.path, remote.path, remote.origin) are listed and never written to. */
+ * user's own data are listed (listing.h) and never written to.
+ *
+ * Where the disk is too small for all of it, steps are lowered. What an earlier invocation has made,
+ * or begun to make, with fewer samples is gone on with: otherwise it would only take the room. */
 #ifndef HARNESS_PREPARE_H
 #define HARNESS_PREPARE_H
 
@@ -37,13 +40,15 @@ int prepare_make(struct prepared *p, const struct matrix *m, const char *log,
 void prepare_done(struct prepared *p);
 
 /* The folder that a cell reads ("" for synthetic, whose data are NULL), owned by the caller's p
- * and the cell's config. NULL: a mount of remote.origin, see prepare_dataset(). */
+ * and the cell's config. NULL: a mount of remote.origin. */
 const char *prepare_folder(const struct prepared *p, const struct cell *c);
 
-/* The data set of a cell: a prefix of embedded data, the whole of the user's. work_dir: for the
- * mount by which remote.origin is listed. The caller's to release. */
-int prepare_dataset(const struct prepared *p, const struct cell *c, const char *work_dir,
-	const volatile bool *stop, struct dataset *ret, struct err *err);
+/* Whether a cell reads embedded data rather than the user's, or none. */
+bool prepare_is_embedded(const struct cell *c);
+
+/* The prefix of embedded data that an epoch of a cell reads; the caller's to release. */
+int prepare_dataset(
+	const struct prepared *p, const struct cell *c, struct dataset *ret, struct err *err);
 
 /* What a disk tier may hold: disk.capacity if given, else bench.cache_ratio of the data. */
 int64_t prepare_capacity(const struct cell *c, uint64_t data_bytes);

@@ -57,9 +57,19 @@ int results_append(struct results *r, json_t *record, struct err *err)
 	return ret;
 }
 
-/* Everything but knobs: accelerators, variants; so that -p DIR/profile.ini repeats it. */
-static void write_tables(const struct profile *p, FILE *out)
+/* A value of a variant that an option has overridden. */
+static bool is_overridden(const struct config *cfg, const struct profile_entry *e)
 {
+	const char *kind = profile_table_kind(e->section);
+
+	return kind && !strcmp(kind, "variant") && strchr(e->key, '.') &&
+	       settings_from_option(cfg, e->key);
+}
+
+/* Everything but knobs: accelerators, variants; so that -p DIR/profile.ini repeats it. */
+static void write_tables(const struct settings *s, FILE *out)
+{
+	const struct profile *p = &s->profile;
 	const char *section = "";
 
 	for (size_t i = 0; i < p->n; i++) {
@@ -70,7 +80,7 @@ static void write_tables(const struct profile *p, FILE *out)
 		if (strcmp(section, e->section))
 			fprintf(out, "\n[%s]\n", e->section);
 		section = e->section;
-		if (!*e->key) /* the head of a variant */
+		if (!*e->key || is_overridden(s->cfg, e)) /* no key: the head of a variant */
 			continue;
 		fprintf(out, "%s = ", e->key);
 		ini_print_value(e->value, "", out);
@@ -86,7 +96,7 @@ static char *effective_profile(const struct settings *s, size_t *ret_len)
 		return NULL;
 	config_to_ini(s->cfg, SHOWN, out);
 	if (s->profile.path)
-		write_tables(&s->profile, out);
+		write_tables(s, out);
 	if (fclose(out)) {
 		free(text);
 		return NULL;
@@ -238,6 +248,42 @@ static void link_latest(const struct results *r)
 	}
 	if (!symlink(strrchr(r->dir, '/') + 1, fresh) && rename(fresh, RESULTS "/latest"))
 		unlink(fresh);
+}
+
+static void keep_steps(const json_t *records, struct variant *v, char *why, size_t why_len)
+{
+	json_t *record;
+	size_t i;
+
+	json_array_foreach(records, i, record)
+	{
+		double steps = record_number(record, "steps");
+		const char *reason = record_text(record, "scale.why");
+
+		if (!same_text(record_text(record, "status"), "ok") ||
+			!same_text(record_text(record, "variant"), v->name) || !(steps >= 1) ||
+			steps >= v->steps)
+			continue;
+		v->steps = (int)steps;
+		snprintf(why, why_len, "%s", reason ? reason : "");
+	}
+}
+
+void results_keep_steps(const struct settings *s, struct matrix *m, char *why, size_t why_len)
+{
+	AUTO(free) char *path = NULL;
+	json_t *records;
+
+	if (!s->output)
+		return;
+	if (asprintf(&path, "%s/records.jsonl", s->output) < 0) {
+		path = NULL;
+		return;
+	}
+	records = record_load(path, NULL, NULL);
+	for (size_t i = 0; i < m->n_variants; i++)
+		keep_steps(records, &m->variants[i], why, why_len);
+	json_decref(records);
 }
 
 int results_open(struct results *r, const struct settings *s, const struct matrix *m,

@@ -3,7 +3,7 @@
  *
  * Without -o it is results/TIME-PROFILE, and results/latest links to it. With -o DIR it is DIR; if DIR
  * has a profile.ini with the same text, finished runs are kept and the rest is done, else the
- * command is refused. */
+ * command is refused. What the machine has scaled down for the finished ones holds for the rest. */
 #ifndef HARNESS_RESULTS_H
 #define HARNESS_RESULTS_H
 
@@ -24,6 +24,10 @@ struct results {
 int results_open(struct results *r, const struct settings *s, const struct matrix *m,
 	const char *profile, struct err *err);
 void results_done(struct results *r);
+
+/* Lowers the steps of variants to those of runs that are kept in the folder of -o, so that the rest
+ * can be compared with them; why gets the reason that these recorded, if they were lowered. */
+void results_keep_steps(const struct settings *s, struct matrix *m, char *why, size_t why_len);
 
 /* The ok record of a cell, borrowed; NULL if it is still to do. */
 json_t *results_find(const struct results *r, const struct cell *c);

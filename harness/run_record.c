@@ -33,23 +33,18 @@ static void put(json_t *into, const char *name, json_t *value)
 	json_object_set_new(into, name, value);
 }
 
-/* The latest ok synthetic run of the same work. */
+/* The ok synthetic run of the same work: that of this repeat, else of the latest before, else any. */
 static const json_t *find_synthetic(const struct run_facts *f)
 {
-	const json_t *records = f->results->records, *found = NULL;
-	json_t *record;
-	size_t i;
+	const json_t *found = NULL;
 
-	json_array_foreach(records, i, record)
-	{
-		const char *source = record_text(record, "source");
-		const char *status = record_text(record, "status");
+	for (size_t i = 0; i < f->matrix->n_cells; i++) {
+		const struct cell *c = &f->matrix->cells[i];
+		const json_t *record = NULL;
 
-		if (source && status && !strcmp(source, "synthetic") && !strcmp(status, "ok") &&
-			record_number(record, "gpus") == f->cell->gpus &&
-			record_number(record, "batch") == f->spec->batch &&
-			record_number(record, "steps") == f->spec->steps &&
-			record_number(record, "nominal_images_per_s") == f->spec->images_per_s)
+		if (!strcmp(c->source->name, "synthetic") && cell_same_work(c, f->cell))
+			record = results_find(f->results, c);
+		if (record && (!found || c->repeat <= f->cell->repeat))
 			found = record;
 	}
 	return found;
@@ -186,9 +181,8 @@ static void put_shape(json_t *o, const struct run_facts *f)
 	put(o, "capacity_bytes", json_integer(s->capacity_bytes));
 	put(o, "cpus", number(allowed_cpus(f)));
 	put(o, "demand_bytes_per_s", json_real(s->images_per_s * s->gpus * f->image_bytes));
-	put(o, "tier_native_bytes_per_s",
-		s->capacity_bytes > 0 && s->cfg->bench.page_cache == 0 ? number(f->native_rate)
-								       : json_null());
+	put(o, "tier_native_bytes_per_s", number(f->tier_rate));
+	put(o, "data_native_bytes_per_s", number(f->data_rate));
 }
 
 static json_t *page_cache(const struct run_facts *f)

@@ -25,6 +25,8 @@ static const struct cli_option options[] = {
 	{NULL, 0, NULL, NULL, NULL},
 };
 
+AUTO_FREE(config, struct config, config_free);
+
 static int set_text(char **field, const char *value, struct err *err)
 {
 	char *copy = strdup(value ? value : "");
@@ -102,6 +104,17 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *err)
 	return r;
 }
 
+int settings_apply(struct settings *s, struct err *err)
+{
+	struct config *cfg = settings_config(s, NULL, err);
+
+	if (!cfg)
+		return -EINVAL;
+	config_free(s->cfg);
+	s->cfg = cfg;
+	return 0;
+}
+
 int settings_load_profile(struct settings *s, const char *fallback, struct err *err)
 {
 	const char *name = s->profile_name ? s->profile_name : fallback;
@@ -113,8 +126,7 @@ int settings_load_profile(struct settings *s, const char *fallback, struct err *
 		if (r)
 			return r;
 	}
-	s->cfg = settings_config(s, NULL, err);
-	return s->cfg ? 0 : -EINVAL;
+	return settings_apply(s, err);
 }
 
 char *settings_profile_label(const char *name)
@@ -143,6 +155,25 @@ const char *settings_operand(const struct settings *s, int i)
 	return i <= s->n_operands ? s->operands[i] : NULL;
 }
 
+/* The data that runs read are named by what bench.* asks for and by data.seed; the other values of
+ * synth-data would go unheard. */
+static int check_data(const struct config *cfg, struct err *err)
+{
+	AUTO(config) struct config *plain = config_new();
+
+	if (!plain)
+		return err_set(err, ENOMEM, "out of memory");
+	for (const struct knob *k = knobs; k < knobs + KNOB_N; k++)
+		if (!strcmp(k->section, "data") && strcmp(k->name, "seed") != 0 &&
+			strcmp(config_text(cfg, k), config_text(plain, k)) != 0)
+			return err_set(err, EINVAL,
+				"data.%s: run-bench takes data.seed only, and makes what bench.format, "
+				"bench.steps and bench.batch need; make other data with synth-data and "
+				"give their folder by --external.path",
+				k->name);
+	return 0;
+}
+
 struct config *settings_config(const struct settings *s, const char *variant, struct err *err)
 {
 	struct cli cli = command_line(ignore_seen, NULL);
@@ -163,9 +194,18 @@ struct config *settings_config(const struct settings *s, const char *variant, st
 	if (!r)
 		r = preset_apply(cfg, err);
 	if (!r)
+		r = check_data(cfg, err);
+	if (!r)
 		return cfg;
 	config_free(cfg);
 	return NULL;
+}
+
+bool settings_is_default(const struct config *cfg, const char *dotted)
+{
+	const struct knob *k = knob_find(dotted, NULL);
+
+	return k && !strcmp(cfg->origin[k - knobs].from, "default");
 }
 
 bool settings_from_option(const struct config *cfg, const char *dotted)

@@ -33,6 +33,9 @@ struct settings {
 int settings_parse(struct settings *s, int argc, char **argv, struct err *err);
 int settings_load_profile(struct settings *s, const char *fallback, struct err *err);
 
+/* Makes s->cfg anew, after a change of s->given. */
+int settings_apply(struct settings *s, struct err *err);
+
 /* "quick" of "quick" and of "dir/quick.ini": names the results folder. free() it. */
 char *settings_profile_label(const char *name);
 void settings_done(struct settings *s);
@@ -45,6 +48,9 @@ struct config *settings_config(const struct settings *s, const char *variant, st
 
 /* Whether the user gave this knob on the command line. */
 bool settings_from_option(const struct config *cfg, const char *dotted);
+
+/* Whether nobody gave it. */
+bool settings_is_default(const struct config *cfg, const char *dotted);
 
 /* Comma list of whole numbers 1..most, as bench.gpus has: *ret is malloc'ed. */
 int settings_numbers(

@@ -52,9 +52,10 @@ struct source_ops {
 	unsigned flags;
 
 	struct source *(*open)(const struct source_spec *spec, struct err *err);
-	/* Unmounts, stops children; never fails, never hangs. May be called while a thread is stuck in
+	/* Unmounts, stops children; never fails, never hangs. Files below work_dir, the tier's too, stay
+	 * for their owner to look at and remove. May be called while a thread is stuck in
 	 * file_open() or file_pread() of a dead filesystem: these touch nothing of the source after the
-	 * system call that may block. */
+	 * call that may block. */
 	void (*close)(struct source *src);
 
 	/* Makes everything cold and proves it (design: unmount, delete the tier, DONTNEED, remount).

@@ -46,11 +46,8 @@ static void unmount(struct cached *c)
 static void cached_close(struct source *src)
 {
 	struct cached *c = cached_of(src);
-	struct err ignored;
 
 	unmount(c);
-	if (c->mount.tier)
-		cache_mount_forget(&c->mount, &ignored);
 	cache_mount_done(&c->mount);
 	remote_server_stop(&c->remote);
 	free(c);

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 import time
 
 import bench_lib
@@ -189,6 +190,21 @@ def test_quiet_json_and_dry_run(bench):
     bench.nothing_left()
 
 
+def test_a_dry_run_mounts_nothing(bench):
+    alone = bench.path("alone")
+    os.mkdir(alone)
+    shutil.copy(bench_lib.PROGRAM, alone)
+    with open(os.path.join(alone, "cachefs"), "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\ntouch '" + bench.path("started") + "'\nexit 1\n")
+    os.chmod(file.name, 0o755)
+    p = subprocess.run([os.path.join(alone, "run-bench"), "-p", "small.ini", "--gpus=1", "--sources=synthetic,cached",
+                        "--origin=s3://nowhere/at/all", "--dry-run"],
+                       cwd=bench.dir, env=bench.env, capture_output=True, text=True, timeout=60, check=False)
+    if bench_lib.fuse_works():
+        assert p.returncode == 0 and "First s3://nowhere/at/all is listed" in p.stdout, p.stdout + p.stderr
+    assert not os.path.exists(bench.path("started"))
+
+
 def test_lists(bench):
     for what in ("knobs", "sources", "layers", "policies", "accelerators", "profiles"):
         rows = json.loads(bench.run("list", what, "--json").out)
@@ -234,6 +250,7 @@ bench_lib.main([
     test_results_latest_and_their_names,
     test_report_is_made_from_records_alone,
     test_quiet_json_and_dry_run,
+    test_a_dry_run_mounts_nothing,
     test_lists,
     test_clean_leaves_what_lives,
 ])

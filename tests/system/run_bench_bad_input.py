@@ -35,6 +35,7 @@ def test_usage(bench):
         (("list", "layer"), "did you mean layers?"),
         (("list",), "knobs"),
         (("report",), "results/latest"),
+        (("--data.shards=4",), ("data.shards", "data.seed", "synth-data")),
         (("--dry-run=yes",), "takes no value"),
     ):
         bench.fails(*args, code=2, says=says)
@@ -200,6 +201,24 @@ def test_origins_that_answer_nonsense(bench):
     assert "127.0.0.1:1" in failed_record(bench, "refused", "cached")
 
 
+def what_was_begun_is_gone_on_with(bench, args, name, env):
+    """Data that have taken the room are those that the next invocation uses."""
+    steps = bench.records(name)[0]["steps"]
+    with open(bench.path(name, "records.jsonl"), encoding="utf-8") as file:
+        lines = file.readlines()
+    with open(bench.path(name, "records.jsonl"), "w", encoding="utf-8") as file:
+        file.writelines(lines[:-1])
+    bench.run(*args, name, env=env)
+    assert [r["steps"] for r in bench.records(name)] == [steps] * len(lines)
+    bench.run(*args, "another", env=env)
+    assert bench.records("another")[0]["steps"] == steps
+    sets = os.path.join(env["XDG_CACHE_HOME"], "feedrate", "data")
+    assert len(os.listdir(sets)) == 1, os.listdir(sets)
+    os.remove(os.path.join(sets, os.listdir(sets)[0], "manifest.txt"))  # as if it were half made
+    out = bench.run(*args, "third", "--dry-run", env=env).out
+    assert f" {steps} steps an epoch" in out, (steps, out)
+
+
 def test_a_small_disk(bench):
     if os.geteuid():
         print("only root can mount a small disk")
@@ -210,7 +229,10 @@ def test_a_small_disk(bench):
     for size, code in (("100M", 1), ("330M", 0)):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + size, "none", disk], check=True)
         try:
-            p = bench.run("-p", "small.ini", "--gpus=2", "-o", "disk" + size, env=env, code=code)
+            args = ("-p", "small.ini", "--gpus=2", "-o")
+            p = bench.run(*args, "disk" + size, env=env, code=code)
+            if not code:
+                what_was_begun_is_gone_on_with(bench, args, "disk" + size, env)
         finally:
             subprocess.run(["umount", disk], check=True)
         if code:

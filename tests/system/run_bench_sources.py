@@ -105,7 +105,55 @@ def test_an_own_origin_over_http(bench):
         server.wait(10)
     assert before == {name: os.stat(os.path.join(data, name)).st_mtime_ns for name in os.listdir(data)}
     bench.run(*SMALL, "--sources=cached", "--origin=dir:" + data, "-o", "dir")
+    # The emulated disk holds other data: a profile's `remote` is left out, and told.
+    bench.write("all.ini", "include = small.ini\n[bench]\nsources = synthetic,cached,remote\n")
+    p = bench.run("-p", "all.ini", "--gpus=1", "--origin=dir:" + data, "--bench.repeats=2", "-o", "without")
+    assert {r["source"] for r in bench.records("without")} == {"synthetic", "cached"}
+    assert "Source remote is left out" in p.err and "has no record" not in p.out, p.err + p.out
+    assert p.err.count("listed in") == 1, p.err  # of two cells
     bench.nothing_left()
+
+
+def test_the_format_of_own_data(bench):
+    """A tree of both: what was asked for is read; of pictures alone, as pictures are."""
+    tree = bench.path("tree")
+    for name, fmt in (("shards", "tfrecord"), ("pictures", "imagefolder")):
+        subprocess.run([os.path.join(bench_lib.BIN, "synth-data"), os.path.join(tree, name), "--samples=400",
+                        "--data.format=" + fmt, "--data.shards=4", "--data.classes=4"],
+                       check=True, capture_output=True, timeout=60)
+        os.remove(os.path.join(tree, name, "manifest.txt"))
+    args = (*SMALL, "--sources=synthetic,external", "--external.path")
+    bench.run(*args, tree, "--bench.format=imagefolder", "-o", "mixed")
+    record = by_source(bench, "mixed")["external"]
+    assert record["data"]["files"] == 400 and record["readers"] == 8, record["data"]
+    bench.run(*args, tree, "-o", "either")  # shards are a little larger
+    assert by_source(bench, "either")["external"]["data"]["files"] == 4
+    p = bench.run(*args, os.path.join(tree, "pictures"), "-o", "pictures-only")
+    for record in by_source(bench, "pictures-only").values():
+        assert record["readers"] == 8 and record["knobs"]["bench.format"]["value"] == "imagefolder"
+    assert "pictures in class folders" in p.err, p.err
+    with open(bench.path("pictures-only", "profile.ini"), encoding="utf-8") as file:
+        assert "format = imagefolder" in file.read()
+
+
+def test_the_disks_are_probed(bench):
+    """Native reads of the tier's own files, also on a disk of one's choice; of embedded data for `remote`."""
+    source = "cached" if bench_lib.fuse_works() else "stack"
+    os.mkdir(bench.path("ssd"))
+    bench.run(*SMALL, "--sources=remote," + source, "--disk.path", bench.path("ssd"), "-o", "probed")
+    records = by_source(bench, "probed")
+    assert records["remote"]["tier_native_bytes_per_s"] is None and records[source]["data_native_bytes_per_s"] is None
+    with open(os.path.join(bench.path("ssd"), "x"), "wb") as file:
+        file.write(bytes(4096))
+    try:
+        os.close(os.open(file.name, os.O_RDONLY | os.O_DIRECT))
+    except OSError:
+        print("no O_DIRECT here: no rates")
+        return
+    assert records[source]["tier_native_bytes_per_s"] > 1e6
+    assert records["remote"]["data_native_bytes_per_s"] > 1e6
+    bench.run(*SMALL, "--sources=" + source, "--bench.page_cache=any", "-o", "unprobed")
+    assert by_source(bench, "unprobed")[source]["tier_native_bytes_per_s"] is None
 
 
 def test_pictures(bench):
@@ -151,6 +199,8 @@ bench_lib.main([
     test_without_fuse_stack_stands_in,
     test_an_ordinary_user,
     test_an_own_origin_over_http,
+    test_the_format_of_own_data,
+    test_the_disks_are_probed,
     test_pictures,
     test_a_cache_that_is_too_small_and_none,
     test_the_page_cache_is_seen,

@@ -93,6 +93,24 @@ static void test_variants_share_the_synthetic_run_of_the_same_work(void **state)
 		"remote.deep:2:0");
 }
 
+/* An emulated disk of other data says nothing about the user's origin. */
+static void test_remote_is_left_out_beside_an_origin(void **state)
+{
+	static const char text[] = ACCELERATOR BENCH "sources = synthetic,cached,remote\n"
+						     "[remote]\norigin = s3://b/p\n";
+	struct fixture f;
+
+	expect(text, "--gpus=1", false, "synthetic:1:0 cached:1:0");
+	assert_int_equal(build(&f, text, NULL, false), 0);
+	assert_true(f.m.without_remote);
+	done(&f);
+	/* Who wants it gets it: by name, or as a disk of his own. */
+	expect(text, "--sources=cached,remote", false,
+		"cached:1:0 remote:1:0 cached:2:0 remote:2:0");
+	expect(text, "--remote.path=/d", false,
+		"synthetic:1:0 cached:1:0 remote:1:0 synthetic:2:0 cached:2:0 remote:2:0");
+}
+
 static void test_stack_stands_in(void **state)
 {
 	struct fixture f;
@@ -148,6 +166,8 @@ static void test_what_cannot_be_run(void **state)
 	refuse(ACCELERATOR BENCH "[remote]\norigin = s3://b/p\n", "--sources=stack",
 		"use source cached");
 	refuse(ACCELERATOR BENCH, "--gpus=0", "bench.gpus=0");
+	refuse(ACCELERATOR BENCH "batch = 100\n", "--bench.steps=100M", "too many samples");
+	refuse(ACCELERATOR BENCH "[variant.a]\ndata.shards = 4\n", NULL, "data.shards");
 	refuse(ACCELERATOR BENCH, "--bench.accelerator=gqu", "did you mean gpu?");
 }
 
@@ -236,6 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_synthetic_first_and_repeats_interleaved),
 		cmocka_unit_test(test_variants_share_the_synthetic_run_of_the_same_work),
+		cmocka_unit_test(test_remote_is_left_out_beside_an_origin),
 		cmocka_unit_test(test_stack_stands_in),
 		cmocka_unit_test(test_rates_and_batches),
 		cmocka_unit_test(test_what_cannot_be_run),

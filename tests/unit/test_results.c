@@ -25,7 +25,7 @@ struct fixture {
 	struct err err;
 };
 
-static void start(struct fixture *f, const char *more)
+static void start_any(struct fixture *f, const char *more)
 {
 	char *argv[] = {"run-bench", "-p", f->path, "-o", f->out, (char *)more, NULL};
 
@@ -33,6 +33,11 @@ static void start(struct fixture *f, const char *more)
 	assert_int_equal(settings_parse(&f->s, more ? 6 : 5, f->argv, &f->err), 0);
 	assert_int_equal(settings_load_profile(&f->s, NULL, &f->err), 0);
 	assert_int_equal(matrix_build(&f->m, &f->s, false, &f->err), 0);
+}
+
+static void start(struct fixture *f, const char *more)
+{
+	start_any(f, more);
 	assert_int_equal(f->m.n_cells, 3);
 }
 
@@ -146,6 +151,51 @@ static void test_the_effective_profile_reads_back(void **state)
 	profile_done(&p);
 }
 
+/* An option beats the variants, also when its value is read back from the profile. */
+static void test_the_effective_profile_has_what_options_did(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(free) char *path = NULL;
+	struct config *first, *again;
+
+	stop(f);
+	start(f, "--remote.latency=9ms");
+	assert_int_equal(results_open(&f->r, &f->s, &f->m, "p", &f->err), 0);
+	results_done(&f->r);
+	first = settings_config(&f->s, "slow", &f->err);
+	settings_done(&f->s);
+	assert_true(asprintf(&path, "%s/profile.ini", f->out) > 0);
+	f->argv[2] = path;
+	f->argv[3] = NULL;
+	assert_int_equal(settings_parse(&f->s, 3, f->argv, &f->err), 0);
+	assert_int_equal(settings_load_profile(&f->s, NULL, &f->err), 0);
+	again = settings_config(&f->s, "slow", &f->err);
+	assert_true(first->remote.latency == 9000000);
+	assert_true(again->remote.latency == first->remote.latency);
+	config_free(first);
+	config_free(again);
+}
+
+/* What the machine had room for then holds for what is left of the same command. */
+static void test_steps_of_kept_runs_hold(void **state)
+{
+	struct fixture *f = *state;
+	char why[64] = "";
+	json_t *record;
+
+	results_keep_steps(&f->s, &f->m, why, sizeof(why));
+	assert_int_equal(f->m.variants[0].steps, 50);
+	assert_int_equal(results_open(&f->r, &f->s, &f->m, "p", &f->err), 0);
+	record = json_pack("{s:s, s:s, s:s, s:s, s:i, s:{s:s}}", "schema", RECORD_SCHEMA, "status",
+		"ok", "variant", "slow", "source", "remote", "steps", 31, "scale", "why", "small");
+	assert_int_equal(results_append(&f->r, record, &f->err), 0);
+	results_done(&f->r);
+	results_keep_steps(&f->s, &f->m, why, sizeof(why));
+	assert_int_equal(f->m.variants[0].steps, 50);
+	assert_int_equal(f->m.variants[1].steps, 31);
+	assert_string_equal(why, "small");
+}
+
 /* ---- records ---- */
 
 #define NOT (-1.0)
@@ -179,13 +229,15 @@ static json_t *record_of(struct fixture *f, size_t cell, double rate)
 	result.steady.hit_ratio = 0;
 	result.steady.au_per_gpu = au;
 	struct run_facts facts = {.cell = &f->m.cells[cell],
+		.matrix = &f->m,
 		.spec = &spec,
 		.prepared = &p,
 		.result = rate > 0 ? &result : NULL,
 		.error = rate > 0 ? NULL : "no luck",
 		.profile = "p",
 		.image_bytes = 1e5,
-		.native_rate = -1,
+		.tier_rate = -1,
+		.data_rate = 5e8,
 		.results = &f->r,
 		.env = json_object()};
 	json_t *record = run_record(&facts);
@@ -217,6 +269,7 @@ static void test_what_was_not_measured_is_null(void **state)
 	assert_true(is_null(record, NULL, "error"));
 	assert_true(is_null(record, NULL, "page_cache"));
 	assert_true(is_null(record, NULL, "tier_native_bytes_per_s"));
+	assert_true(record_number(record, "data_native_bytes_per_s") == 5e8);
 	assert_false(is_null(record, "steady", "hit_ratio")); /* 0 was measured */
 	assert_true(record_number(record, "steady.hit_ratio") == 0);
 	assert_true(record_number(record, "cpu_s.harness") == 0.5);
@@ -249,6 +302,39 @@ static void test_rates_are_compared_with_the_synthetic_run(void **state)
 		assert_true(record_number(record, "steady.pct_of_synthetic") == 25);
 		json_decref(record);
 	}
+	results_done(&f->r);
+}
+
+/* Three variants, of which the first and the last ask the GPUs for the same work. */
+static void test_each_variant_has_the_synthetic_run_of_its_work(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(free) char *id = NULL;
+	json_t *record;
+
+	stop(f);
+	free(f->path);
+	f->path = scratch_file(f->dir, "three.ini",
+		"[accelerator.gpu]\nimages_per_s = 1000\nbatch = 20\n[bench]\naccelerator = "
+		"gpu\ngpus = 2\nsteps = 50\nsources = synthetic,remote\n[variant.a]\n"
+		"[variant.b]\nbench.decode = cpu:3000\nbench.readers = 1\n"
+		"[variant.c]\ncache.policy = none\n");
+	start_any(f, NULL);
+	assert_int_equal(
+		f->m.n_cells, 5); /* synthetic a, remote a, synthetic b, remote b, remote c */
+	assert_int_equal(results_open(&f->r, &f->s, &f->m, "p", &f->err), 0);
+	record = record_of(f, 0, 2000);
+	id = strdup(record_text(record, "run"));
+	assert_int_equal(results_append(&f->r, record, &f->err), 0);
+	assert_int_equal(results_append(&f->r, record_of(f, 2, 400), &f->err), 0);
+	record = record_of(f, 4, 1900);
+	assert_string_equal(record_text(record, "variant"), "c");
+	assert_string_equal(record_text(record, "synthetic_run"), id);
+	assert_true(record_number(record, "steady.pct_of_synthetic") == 95);
+	json_decref(record);
+	record = record_of(f, 3, 400);
+	assert_true(record_number(record, "steady.pct_of_synthetic") == 100);
+	json_decref(record);
 	results_done(&f->r);
 }
 
@@ -293,8 +379,11 @@ int main(void)
 		TEST(test_finished_runs_are_kept),
 		TEST(test_a_folder_serves_one_command),
 		TEST(test_the_effective_profile_reads_back),
+		TEST(test_the_effective_profile_has_what_options_did),
+		TEST(test_steps_of_kept_runs_hold),
 		TEST(test_what_was_not_measured_is_null),
 		TEST(test_rates_are_compared_with_the_synthetic_run),
+		TEST(test_each_variant_has_the_synthetic_run_of_its_work),
 		TEST(test_a_failed_run_is_a_record_too),
 		TEST(test_scale_names_its_factors),
 	};

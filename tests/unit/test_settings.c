@@ -149,6 +149,26 @@ static void test_mistakes(void **state)
 	settings_done(&f->s);
 }
 
+/* run-bench names its data itself: what it would not hear is refused, a default repeated is not. */
+static void test_of_data_only_the_seed_is_heard(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(PARSE(f, i ? "--data.shards=4" : "--data.format=imagefolder"), 0);
+		assert_true(settings_load_profile(&f->s, NULL, &f->err) < 0);
+		assert_non_null(strstr(f->err.msg, i ? "data.shards" : "data.format"));
+		assert_non_null(strstr(f->err.msg, "bench.format"));
+		settings_done(&f->s);
+	}
+	assert_int_equal(PARSE(f, "--data.seed=4", "--data.shards=128"), 0);
+	assert_int_equal(settings_load_profile(&f->s, NULL, &f->err), 0);
+	assert_int_equal(f->s.cfg->data.seed, 4);
+	assert_true(settings_is_default(f->s.cfg, "bench.format"));
+	assert_false(settings_is_default(f->s.cfg, "data.seed"));
+	settings_done(&f->s);
+}
+
 static void numbers_are_refused(const char *text)
 {
 	struct err err = {{0}};
@@ -203,6 +223,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_profile_is_all_defaults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_of_data_only_the_seed_is_heard, setup, teardown),
 		cmocka_unit_test(test_lists_of_numbers),
 		cmocka_unit_test(test_labels),
 	};
