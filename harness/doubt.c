@@ -126,17 +126,33 @@ static bool harness_limit(const json_t *record, const json_t *earlier)
 	return main_number(record, "au") < FULL_AU && used > 0.9 * cpus;
 }
 
-static bool origin_limit(const json_t *record, const json_t *earlier)
+/* remote.bandwidth in bytes/s; NaN: no limit. */
+static double bandwidth_of(const json_t *record)
 {
 	const json_t *knob = json_object_get(json_object_get(record, "knobs"), "remote.bandwidth");
 	const char *text = json_string_value(json_object_get(knob, "value"));
-	double rate = main_number(record, "origin_bytes") / main_number(record, "seconds");
 	int64_t bandwidth = 0;
 
-	if (!json_is_true(json_object_get(record, "has_tier")) || !text ||
-		units_parse_rate(text, &bandwidth) || !bandwidth)
-		return false;
-	return main_number(record, "au") < FULL_AU && rate > 0.95 * (double)bandwidth;
+	if (!text || units_parse_rate(text, &bandwidth) || !bandwidth)
+		return NAN;
+	return (double)bandwidth;
+}
+
+static bool origin_limit(const json_t *record, const json_t *earlier)
+{
+	double rate = main_number(record, "origin_bytes") / main_number(record, "seconds");
+
+	return json_is_true(json_object_get(record, "has_tier")) &&
+	       main_number(record, "au") < FULL_AU && rate > 0.95 * bandwidth_of(record);
+}
+
+/* What stands for the remote disk is slower than what it is to be, where that is asked for. */
+static bool local_disk_limit(const json_t *record, const json_t *earlier)
+{
+	double wanted = fmin(bandwidth_of(record), record_number(record, "demand_bytes_per_s"));
+
+	return main_number(record, "au") < FULL_AU &&
+	       record_number(record, "data_native_bytes_per_s") < TIER_HEADROOM * wanted;
 }
 
 /* A disk that was probed while it was busy with something else, and then fed everybody, is no limit. */
@@ -258,6 +274,7 @@ const struct doubt_rule doubt_rules[] = {
 	{"harness-limit", harness_limit},
 	{"origin-limit", origin_limit},
 	{"tier-disk-limit", tier_disk_limit},
+	{"local-disk-limit", local_disk_limit},
 	{"read-amplified", read_amplified},
 	{"clock-late", clock_late},
 	{"noisy-machine", noisy_machine},

@@ -149,6 +149,21 @@ static void test_limits(void **state)
 	EXPECT("", {"tier_native_bytes_per_s", "500e6"});
 }
 
+/* 498 MB/s are to be given; without a limit, the demand of 870. */
+static void test_a_local_disk_below_the_emulated_one(void **state)
+{
+	const char *unlimited = "{'remote.bandwidth':{'value':'0','from':'default'}}";
+
+	EXPECT("local-disk-limit", {"steady.au", "0.5"}, {"data_native_bytes_per_s", "572e6"});
+	EXPECT("", {"steady.au", "0.5"}, {"data_native_bytes_per_s", "573e6"});
+	EXPECT("", {"steady.au", "0.5"}, {"data_native_bytes_per_s", "null"});
+	EXPECT("", {"data_native_bytes_per_s", "100e6"});
+	EXPECT("local-disk-limit", {"steady.au", "0.5"}, {"data_native_bytes_per_s", "1000e6"},
+		{"knobs", unlimited});
+	EXPECT("", {"steady.au", "0.5"}, {"data_native_bytes_per_s", "1001e6"},
+		{"knobs", unlimited});
+}
+
 static void test_a_harness_that_cannot_feed_synthetic(void **state)
 {
 	json_t *record = parse(healthy), *reference = parse(synthetic), *earlier = json_array();
@@ -290,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_healthy_raises_none),
 		cmocka_unit_test(test_cold),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_a_local_disk_below_the_emulated_one),
 		cmocka_unit_test(test_a_harness_that_cannot_feed_synthetic),
 		cmocka_unit_test(test_the_clock),
 		cmocka_unit_test(test_the_page_cache),
