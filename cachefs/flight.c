@@ -97,6 +97,22 @@ int flight_join(struct flights *fs, const struct flight_block *block, struct pie
 	return 0;
 }
 
+int flight_start(struct flights *fs, const struct flight_block *block, struct flight **ret)
+{
+	HOLD(&fs->lock);
+	if (fs->closing)
+		return -ESHUTDOWN;
+	if (find_flight(fs, block->obj, block->number))
+		return -EEXIST;
+	struct flight *f = add_flight(fs, block);
+
+	if (!f)
+		return -ENOMEM;
+	f->uses++;
+	*ret = f;
+	return 0;
+}
+
 bool flight_claim(struct flights *fs, struct flight *f)
 {
 	HOLD(&fs->lock);

@@ -67,6 +67,9 @@ struct flight_block {
  * the caller to queue. -ENOMEM, -ESHUTDOWN. */
 int flight_join(struct flights *fs, const struct flight_block *block, struct piece *piece,
 	bool fill, struct flight **ret);
+
+/* A flight that nobody waits for, for the caller to queue. -EEXIST: there is one; -ENOMEM, -ESHUTDOWN. */
+int flight_start(struct flights *fs, const struct flight_block *block, struct flight **ret);
 bool flight_leave(struct flights *fs, struct piece *piece);
 
 /* A queued flight whose turn has come. True: the caller fills it; false: another does or did. Either

@@ -180,34 +180,71 @@ static int enlist(struct waits *ws, struct wait *w)
 }
 
 struct fill {
-	struct store *mem;
+	struct waits *waits;
 	struct flight *flight;
+	bool ahead; /* nobody asked for it */
 };
+
+static void count_fill(struct waits *ws, bool ahead, int n)
+{
+	atomic_fetch_add(&ws->fills, n);
+	if (ahead)
+		atomic_fetch_add(&ws->ahead, n);
+}
 
 static void run_fill(void *arg)
 {
 	struct fill *fill = arg;
-
-	struct flights *fs = mem_flights(fill->mem);
+	struct waits *ws = fill->waits;
+	struct flights *fs = mem_flights(ws->mem);
 
 	if (flight_claim(fs, fill->flight))
-		mem_fill(fill->mem, fill->flight);
+		mem_fill(ws->mem, fill->flight);
 	flight_unqueue(fs, fill->flight);
+	count_fill(ws, fill->ahead, -1);
 	free(fill);
 }
 
 /* Has the pool fill a new flight. */
-static int start_fill(struct waits *ws, struct flight *f)
+static int start_fill(struct waits *ws, struct flight *f, bool ahead)
 {
 	struct fill *fill = malloc(sizeof(*fill));
 
 	if (!fill)
 		return -ENOMEM;
-	*fill = (struct fill){ws->mem, f};
+	*fill = (struct fill){ws, f, ahead};
+	count_fill(ws, ahead, 1);
 	int r = pool_submit(ws->pool, run_fill, fill);
 
-	if (r < 0)
+	if (r < 0) {
+		count_fill(ws, ahead, -1);
 		free(fill);
+	}
+	return r;
+}
+
+/* A flight that could not be queued; it may be claimed by now. */
+static void end_unqueued(struct waits *ws, struct flight *f, int status)
+{
+	struct flights *fs = mem_flights(ws->mem);
+
+	if (flight_claim(fs, f))
+		flight_end(fs, f, status);
+	flight_unqueue(fs, f);
+}
+
+/* ---- fetching ahead ---- */
+
+/* A mem_queue_fn. Who waits goes first: a quarter of the threads is kept for them, and nothing is fetched
+ * ahead that would have to wait for a thread. */
+static int queue_ahead(void *arg, struct flight *f)
+{
+	struct waits *ws = arg;
+	bool busy = ws->ahead >= ws->threads - ws->threads / 4 || ws->fills >= ws->threads;
+	int r = busy ? -EAGAIN : start_fill(ws, f, true);
+
+	if (r < 0)
+		end_unqueued(ws, f, r);
 	return r;
 }
 
@@ -226,16 +263,6 @@ static void wake_for_late(struct waits *ws)
 	pthread_cond_signal(&ws->due);
 }
 
-/* A flight that could not be queued; it may be claimed by now. */
-static void end_unqueued(struct waits *ws, struct flight *f, int status)
-{
-	struct flights *fs = mem_flights(ws->mem);
-
-	if (flight_claim(fs, f))
-		flight_end(fs, f, status);
-	flight_unqueue(fs, f);
-}
-
 static int join_flights(struct waits *ws, const struct object *obj, struct wait *w)
 {
 	for (int i = 0; i < w->pieces; i++) {
@@ -244,7 +271,7 @@ static int join_flights(struct waits *ws, const struct object *obj, struct wait 
 		bool joined = !r;
 
 		if (made)
-			r = start_fill(ws, made);
+			r = start_fill(ws, made, false);
 		if (!r) {
 			counter_add(ws->mem->counters, LAYER_reads, 1);
 			if (w->part[i].piece.late)
@@ -384,10 +411,12 @@ static void *keep_time(void *arg)
 	return NULL;
 }
 
-int waits_init(
-	struct waits *ws, struct store *mem, struct store *top, bool direct, struct pool *pool)
+int waits_init(struct waits *ws, struct store *mem, struct store *top, bool direct,
+	struct pool *pool, int threads)
 {
 	*ws = (struct waits){.mem = mem, .top = top, .direct = direct, .pool = pool};
+	ws->threads = threads;
+	mem_set_queue(mem, queue_ahead, ws);
 	pthread_mutex_init(&ws->lock, NULL);
 	pthread_cond_init(&ws->due, NULL);
 	ws->wake_ns = INT64_MAX;

@@ -14,6 +14,8 @@ struct waits {
 	struct store *mem, *top;
 	bool direct; /* layers above mem have to see each read: a pool thread goes through them */
 	struct pool *pool;
+	int threads;              /* of the pool */
+	_Atomic int fills, ahead; /* queued or running; those of them that nobody asked for */
 	pthread_t timekeeper;
 	pthread_mutex_t lock; /* all below; taken before the lock of the flights */
 	pthread_cond_t due;
@@ -23,8 +25,9 @@ struct waits {
 	bool closing;
 };
 
-int waits_init(
-	struct waits *ws, struct store *mem, struct store *top, bool direct, struct pool *pool);
+/* threads: of the pool. */
+int waits_init(struct waits *ws, struct store *mem, struct store *top, bool direct,
+	struct pool *pool, int threads);
 void waits_done(struct waits *ws); /* after waits_shutdown(), and when the pool is idle */
 
 /* See stack_read_later() and stack_cancel(). */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cachefs/parked.h"
+#include "cachefs/readahead.h"
 #include "cachefs/stores/mem.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -24,7 +25,8 @@ struct stack {
 	struct store *mem;
 	struct pool *pool;
 	struct waits waits;
-	bool waiting;       /* waits is set up */
+	struct readahead readahead;
+	bool waiting;       /* waits and readahead are set up */
 	int64_t timeout_ns; /* of a whole operation */
 };
 
@@ -136,9 +138,11 @@ static int build(struct stack *s, const struct config *cfg, const char *origin, 
 
 	if (r < 0)
 		return r;
-	r = waits_init(&s->waits, s->mem, stack_top(s), layers_above_mem(s), s->pool);
+	r = waits_init(&s->waits, s->mem, stack_top(s), layers_above_mem(s), s->pool,
+		(int)cfg->http.streams);
 	if (r < 0)
 		return err_set(err, -r, "cannot start a thread: raise the limit of processes");
+	readahead_init(&s->readahead, cfg, s->mem);
 	s->waiting = true;
 	return 0;
 }
@@ -193,8 +197,10 @@ void stack_close(struct stack *s)
 			s->layer[i]->ops->stop(s->layer[i]);
 	for (int i = s->layers; i--;)
 		s->layer[i]->ops->close(s->layer[i]);
-	if (s->waiting)
+	if (s->waiting) {
+		readahead_done(&s->readahead);
 		waits_done(&s->waits);
+	}
 	free(s);
 }
 
@@ -236,6 +242,7 @@ int stack_read_now(
 	int r = 0;
 
 	ret->n = ret->n_ext = 0;
+	readahead_note(&s->readahead, obj, off, len);
 	while (len && !r) {
 		struct extent ext;
 
@@ -384,6 +391,7 @@ json_t *stack_stats(struct stack *s)
 		json_object_set_new(layers, s->layer[i]->ops->name, layer_stats(s->layer[i]));
 		json_array_append_new(order, json_string(s->layer[i]->ops->name));
 	}
-	return json_pack("{s:o,s:o,s:o}", "layers", layers, "order", order, "origin",
-		counters_to_json(s->layer[0]->counters, GROUP_ORIGIN));
+	return json_pack("{s:o,s:o,s:o,s:o}", "layers", layers, "order", order, "origin",
+		counters_to_json(s->layer[0]->counters, GROUP_ORIGIN), "readahead",
+		readahead_stats(&s->readahead));
 }

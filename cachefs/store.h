@@ -119,7 +119,8 @@ struct store_ops {
 	 * done with it; else the extent stays the caller's. -EEXIST: here already. */
 	int (*keep)(struct store *st, const struct object *obj, uint64_t off, struct extent *ext);
 
-	/* Hint: these bytes will be read. Never waits. */
+	/* Hint: these bytes will be read. Never waits. 0: they will be here; -EEXIST: they are, or
+	 * were on their way; else nothing may be expected of it now. */
 	int (*prefetch)(struct store *st, const struct object *obj, uint64_t off, uint64_t len);
 
 	/* Forgets name (a file, a folder with all below it; "" everything). */

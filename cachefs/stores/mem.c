@@ -34,6 +34,8 @@ struct mem {
 	struct space space; /* cache.lock */
 	int64_t timeout_ns;
 	_Atomic int64_t loose_bytes;
+	mem_queue_fn *queue; /* NULL: no prefetch */
+	void *queue_arg;
 };
 
 /* A block outside the region. */
@@ -398,6 +400,68 @@ int mem_join(struct store *st, const struct object *obj, struct piece *piece, bo
 	return r;
 }
 
+/* ---- prefetch ---- */
+
+void mem_set_queue(struct store *st, mem_queue_fn *queue, void *arg)
+{
+	struct mem *m = container_of(st, struct mem, base);
+
+	m->queue = queue;
+	m->queue_arg = arg;
+}
+
+/* Whether a tier has the block at off. */
+static bool is_held(struct mem *m, const struct object *obj, uint64_t off)
+{
+	struct block *b = cache_pin(&m->cache, obj, block_number(&m->cache, off), false);
+	struct extent ext;
+
+	if (b)
+		cache_unpin(&m->cache, b);
+	else if (!store_lend(m->base.lower, obj, off, 1, &ext))
+		extent_put(&ext);
+	else
+		return false;
+	return true;
+}
+
+static int prefetch_block(struct mem *m, const struct object *obj, uint64_t off)
+{
+	uint32_t number = block_number(&m->cache, off);
+	struct flight_block block = {.obj = obj,
+		.off = (uint64_t)number * m->cache.block_size,
+		.number = number,
+		.len = block_len(&m->cache, obj, number)};
+	struct flight *f;
+
+	if (is_held(m, obj, off))
+		return -EEXIST;
+	if (!cache_admits(&m->cache, block.len))
+		return -ENOSPC;
+	int r = flight_start(&m->flights, &block, &f);
+
+	return r ? r : m->queue(m->queue_arg, f);
+}
+
+/* 0: all of it is held, or on its way by now; -EEXIST: it was so before; else some of it is not. */
+static int mem_prefetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len)
+{
+	struct mem *m = container_of(st, struct mem, base);
+	int ret = -EEXIST;
+
+	if (!m->queue)
+		return -ENOTSUP;
+	for (uint64_t end = off + len; off < end; off += mem_block_left(st, obj, off)) {
+		int r = prefetch_block(m, obj, off);
+
+		if (r && r != -EEXIST)
+			return r;
+		if (!r)
+			ret = 0;
+	}
+	return ret;
+}
+
 /* ---- fetch(): for callers that may wait ---- */
 
 struct sync_read {
@@ -522,5 +586,6 @@ const struct store_ops mem_ops = {
 	.lend = mem_lend,
 	.put = mem_put,
 	.reject = mem_reject,
+	.prefetch = mem_prefetch,
 	.drop = mem_drop,
 };

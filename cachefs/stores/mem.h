@@ -20,6 +20,11 @@ size_t mem_block_left(struct store *st, const struct object *obj, uint64_t off);
  * tiers below, and ends the flight. May wait. */
 void mem_fill(struct store *st, struct flight *f);
 
+/* How prefetch() has a flight filled that nobody waits for. queue: 0, and it will be; else -errno. Without
+ * one there is no prefetch. Set before the first read. */
+typedef int mem_queue_fn(void *arg, struct flight *f);
+void mem_set_queue(struct store *st, mem_queue_fn *queue, void *arg);
+
 /* Offers the block at off to the tiers below, as after a fetch: see store_ops.keep. -EAGAIN: it is
  * not in memory. */
 int mem_offer(struct store *st, const struct object *obj, uint64_t off);

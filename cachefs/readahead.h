@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* readahead - sees who reads a large file in sequence, and has the next blocks fetched meanwhile.
+ *
+ *      reads   [0,128K) [128K,256K) ...        a stream: each read begins about where one ended
+ *              next ──┐        ahead ──┐
+ *      file    ███████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒······ window: FIRST blocks, doubled with each read, up to readahead.max
+ *
+ * A first read is no stream, and a read elsewhere begins another one. What is fetched for nothing has a
+ * bound: fetching ahead spends credit, reading what was fetched gives it back, and any read of a large file
+ * earns a share of its bytes (readahead.waste). Credit is at most a quarter of mem.capacity, so that blocks are
+ * not pushed out before they are read, and many readers share that. Random readers, whose streams end at
+ * once, run out of it, and then hardly anything is fetched ahead.
+ *
+ * Small files (one block) are not looked at. Kernel readahead sends reads on several threads, so "about"
+ * is two blocks either way. Locks: one a shard of streams; the flights' and tiers' are taken inside. */
+#ifndef CACHEFS_READAHEAD_H
+#define CACHEFS_READAHEAD_H
+
+#include <pthread.h>
+
+#include "cachefs/store.h"
+
+#define READAHEAD_SHARDS 64
+#define READAHEAD_WAYS 8
+
+struct stream {
+	uint64_t key;         /* of name and version; 0: free */
+	uint64_t next;        /* where its next read should begin */
+	uint64_t from, ahead; /* fetched ahead: from, up to */
+	uint64_t unread;      /* of these bytes, cost credit and were not read */
+	uint64_t window;
+	uint64_t used; /* when: the shard's clock */
+};
+
+struct readahead {
+	struct store *mem;
+	uint64_t block_size, max;
+	int64_t credit_max;
+	double waste;
+	_Atomic int64_t credit;
+	_Atomic int64_t fetched_bytes, read_bytes;
+	struct readahead_shard {
+		pthread_mutex_t lock; /* below */
+		uint64_t clock;
+		struct stream stream[READAHEAD_WAYS];
+	} shard[READAHEAD_SHARDS];
+};
+
+/* mem: whose prefetch() is called. */
+void readahead_init(struct readahead *ra, const struct config *cfg, struct store *mem);
+void readahead_done(struct readahead *ra);
+
+/* Somebody reads [off, off+len) of obj, which lies inside it. Never waits for the origin. */
+void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off, uint64_t len);
+
+/* {"fetched_bytes":..,"read_bytes":..,"credit_bytes":..}: read of what was fetched ahead. */
+json_t *readahead_stats(struct readahead *ra);
+
+#endif

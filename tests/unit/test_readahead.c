@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is read ahead of, how far, and what that may cost, with an origin that counts. */
+#include "tests/test_stack.h"
+
+#define MIB (1 << 20)
+#define FILE_MIB 32
+#define LONG_NS (30 * NSEC_PER_SEC)
+
+static uint64_t size_of(int file)
+{
+	return file ? (uint64_t)FILE_MIB * MIB + 77 : MIB;
+}
+
+struct fixture {
+	struct config *cfg;
+	struct null_origin *origin;
+	struct stack *stack;
+	char name[32];
+	struct object obj;
+};
+
+static void open_fixture(struct fixture *f, const char *settings)
+{
+	f->cfg = test_config(settings);
+	f->origin = null_origin_new(40, 40, size_of);
+	f->stack = test_stack(f->cfg, f->origin);
+	null_origin_object(f->origin, 3, f->name, &f->obj);
+}
+
+static void close_fixture(struct fixture *f)
+{
+	stack_close(f->stack);
+	config_free(f->cfg);
+}
+
+static int64_t stat_of(struct fixture *f, const char *name)
+{
+	json_t *stats = stack_stats(f->stack);
+	json_int_t n = json_integer_value(
+		json_object_get(json_object_get(stats, "readahead"), name));
+
+	json_decref(stats);
+	return n;
+}
+
+static void read_in_sequence(struct fixture *f, size_t len)
+{
+	for (uint64_t off = 0; off < f->obj.size; off += len) {
+		uint64_t left = f->obj.size - off;
+
+		assert_int_equal(
+			test_read(f->stack, &f->obj, off, left < len ? (size_t)left : len), 0);
+	}
+}
+
+static void test_a_sequence_is_read_ahead_of(void **state)
+{
+	static const size_t lens[] = {MIB, 128 << 10, 3 * MIB, 100000};
+
+	for (int i = 0; i < 4; i++) {
+		struct fixture f;
+
+		open_fixture(&f, "http.streams=8");
+		read_in_sequence(&f, lens[i]);
+		assert_int_equal(f.origin->fetches, FILE_MIB + 1); /* no block twice */
+		assert_in_range(stat_of(&f, "fetched_bytes"), 8 * MIB, f.obj.size);
+		assert_int_equal(stat_of(&f, "fetched_bytes"), stat_of(&f, "read_bytes"));
+		assert_int_equal(stat_of(&f, "credit_bytes"), 64 * MIB);
+		read_in_sequence(&f, lens[i]); /* all of it is held */
+		assert_int_equal(f.origin->fetches, FILE_MIB + 1);
+		close_fixture(&f);
+	}
+}
+
+/* At the second read, blocks that nobody asked for are on their way. */
+static void test_it_starts_early(void **state)
+{
+	struct test_read first, second;
+	struct reply reply = {0};
+	struct fixture f;
+
+	open_fixture(&f, "http.streams=16");
+	null_origin_gate(f.origin, 0);
+	assert_int_equal(stack_read_now(f.stack, &f.obj, 0, 1000, &reply), -EAGAIN);
+	test_read_start(&first, f.stack, &f.obj, 0, 1000, LONG_NS);
+	assert_int_equal(stat_of(&f, "fetched_bytes"), 0);
+	assert_int_equal(stack_read_now(f.stack, &f.obj, 1000, 1000, &reply), -EAGAIN);
+	test_read_start(&second, f.stack, &f.obj, 1000, 1000, LONG_NS);
+	null_origin_await(f.origin, 5);
+	assert_int_equal(stat_of(&f, "fetched_bytes"), 4 * MIB);
+	null_origin_gate(f.origin, UINT64_MAX);
+	assert_int_equal(test_read_wait(&first), 0);
+	assert_int_equal(test_read_wait(&second), 0);
+	test_read_free(&first);
+	test_read_free(&second);
+	close_fixture(&f);
+}
+
+/* A quarter of the threads is left for who waits, and closing does not wait for what nobody asked for. */
+static void test_streams_are_left_for_others(void **state)
+{
+	struct reply reply = {0};
+	struct test_read other;
+	struct object obj;
+	struct fixture f;
+	char name[32];
+
+	open_fixture(&f, "http.streams=8");
+	null_origin_object(f.origin, 9, name, &obj);
+	null_origin_gate(f.origin, 0);
+	for (uint64_t off = 0; off < 10 * MIB; off += MIB)
+		assert_int_equal(stack_read_now(f.stack, &f.obj, off, MIB, &reply), -EAGAIN);
+	null_origin_await(f.origin, 6);
+	assert_int_equal(stat_of(&f, "fetched_bytes"), 6 * MIB);
+	test_read_start(&other, f.stack, &obj, 5, 100, LONG_NS);
+	null_origin_await(f.origin, 7);
+	null_origin_gate(f.origin, UINT64_MAX);
+	assert_int_equal(test_read_wait(&other), 0);
+	test_read_free(&other);
+	close_fixture(&f);
+}
+
+static void test_random_reads_fetch_little(void **state)
+{
+	struct fixture f;
+	uint64_t seed = 1, read = 0;
+	char name[32];
+
+	open_fixture(&f, "mem.capacity=16M readahead.waste=25%");
+	for (int i = 0; i < 1500; i++) {
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		null_origin_object(f.origin, 1 + (int)(seed >> 40) % 39, name, &f.obj);
+		uint64_t off = (seed >> 20) % (f.obj.size - 70000);
+
+		assert_int_equal(test_read(f.stack, &f.obj, off, 70000), 0);
+		read += 70000;
+	}
+	int64_t wasted = stat_of(&f, "fetched_bytes") - stat_of(&f, "read_bytes");
+
+	assert_in_range(wasted, 0, 4 * MIB + read / 4);
+	close_fixture(&f);
+}
+
+/* Each file is begun and left: the first quarter of mem.capacity may be wasted, then a share of what is read. */
+static void test_waste_has_a_bound(void **state)
+{
+	struct fixture f;
+	char name[32];
+
+	open_fixture(&f, "mem.capacity=64M readahead.waste=0");
+	for (int round = 0; round < 4; round++)
+		for (int i = 1; i < 40; i++) {
+			null_origin_object(f.origin, i, name, &f.obj);
+			f.origin->generation[i]++;
+			null_origin_object(f.origin, i, name, &f.obj);
+			for (uint64_t off = 0; off < 2 * MIB; off += 100000)
+				assert_int_equal(test_read(f.stack, &f.obj, off, 100000), 0);
+		}
+	assert_in_range(stat_of(&f, "fetched_bytes") - stat_of(&f, "read_bytes"), 1, 16 * MIB);
+	assert_in_range(stat_of(&f, "credit_bytes"), 0, MIB);
+	close_fixture(&f);
+}
+
+/* Several streams in one file, turn about. */
+static void test_streams_side_by_side(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "http.streams=8");
+	for (uint64_t off = 0; off < 8 * MIB; off += 200000)
+		for (int part = 0; part < 4; part++)
+			assert_int_equal(test_read(f.stack, &f.obj, (uint64_t)part * 8 * MIB + off,
+						 off + 200000 > 8 * MIB ? 8 * MIB - off : 200000),
+				0);
+	assert_in_range(f.origin->fetches, FILE_MIB, FILE_MIB + 1);
+	assert_in_range(stat_of(&f, "fetched_bytes"), 16 * MIB, f.obj.size);
+	close_fixture(&f);
+}
+
+static void test_who_is_not_read_ahead_of(void **state)
+{
+	static const char *const settings[] = {"readahead.max=0", "mem.capacity=0"};
+	struct fixture f;
+
+	for (int i = 0; i < 2; i++) {
+		open_fixture(&f, settings[i]);
+		read_in_sequence(&f, MIB);
+		assert_int_equal(stat_of(&f, "fetched_bytes"), 0);
+		assert_int_equal(f.origin->fetches, FILE_MIB + 1);
+		close_fixture(&f);
+	}
+	open_fixture(
+		&f, "mem.capacity=64M"); /* a file of one block; the same bytes again and again */
+	null_origin_object(f.origin, 0, f.name, &f.obj);
+	read_in_sequence(&f, 1000);
+	null_origin_object(f.origin, 1, f.name, &f.obj);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(test_read(f.stack, &f.obj, 5 * MIB, 1000), 0);
+	assert_int_equal(stat_of(&f, "fetched_bytes"), 0);
+	close_fixture(&f);
+}
+
+/* What the disk tier has is not fetched into memory. */
+static void test_held_on_disk(void **state)
+{
+	char dir[] = "/tmp/test_readahead.XXXXXX", settings[160];
+	struct fixture f;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(
+		settings, sizeof(settings), "disk.path=%s disk.capacity=100M mem.capacity=8M", dir);
+	open_fixture(&f, settings);
+	assert_int_equal(stack_warm(f.stack, &f.obj), 0);
+	int before = f.origin->fetches;
+
+	read_in_sequence(&f, MIB);
+	assert_int_equal(f.origin->fetches, before);
+	assert_int_equal(stat_of(&f, "fetched_bytes"), 0);
+	close_fixture(&f);
+	file_remove_tree(dir);
+}
+
+/* An origin that fails: nobody asked, so nobody is told, and reads ask again. */
+static void test_failures(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "http.streams=8");
+	for (uint64_t off = 0; off < 4 * MIB; off += MIB)
+		assert_int_equal(test_read(f.stack, &f.obj, off, MIB), 0);
+	f.origin->down = true;
+	test_read(f.stack, &f.obj, 4 * MIB, MIB);
+	test_read(f.stack, &f.obj, 5 * MIB, MIB);
+	f.origin->down = false;
+	read_in_sequence(&f, MIB);
+	close_fixture(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_sequence_is_read_ahead_of),
+		cmocka_unit_test(test_it_starts_early),
+		cmocka_unit_test(test_streams_are_left_for_others),
+		cmocka_unit_test(test_random_reads_fetch_little),
+		cmocka_unit_test(test_waste_has_a_bound),
+		cmocka_unit_test(test_streams_side_by_side),
+		cmocka_unit_test(test_who_is_not_read_ahead_of),
+		cmocka_unit_test(test_held_on_disk),
+		cmocka_unit_test(test_failures),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
