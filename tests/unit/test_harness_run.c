@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -370,6 +371,7 @@ static void test_latency_is_one_wait_a_small_file(void **state)
 struct opener {
 	struct source *src;
 	struct source_file f;
+	_Atomic int tid; /* 0: not begun */
 	int r;
 };
 
@@ -377,8 +379,27 @@ static void *open_first(void *arg)
 {
 	struct opener *o = arg;
 
+	o->tid = gettid();
 	o->r = o->src->ops->file_open(o->src, "fifo", &o->f);
 	return NULL;
+}
+
+/* Until it sleeps in the kernel. */
+static void wait_asleep(struct opener *o)
+{
+	char path[64], state = 0;
+
+	for (int i = 0; state != 'S' && i < 5000; i++) {
+		usleep(1000);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", o->tid);
+		FILE *in = o->tid ? fopen(path, "re") : NULL;
+
+		if (in && fscanf(in, "%*d (%*[^)]) %c", &state) != 1)
+			state = 0;
+		if (in)
+			fclose(in);
+	}
+	assert_int_equal(state, 'S');
 }
 
 /* A named pipe stands for a filesystem that hangs: the source is closed under the reader. */
@@ -393,7 +414,7 @@ static void close_while_opening(const struct config *cfg, const char *dir, const
 
 	assert_non_null(o.src);
 	assert_int_equal(pthread_create(&thread, NULL, open_first, &o), 0);
-	usleep(50000);
+	wait_asleep(&o);
 	source_find("remote")->close(o.src);
 	fd = open(fifo, O_WRONLY | O_CLOEXEC);
 	assert_int_equal(pthread_join(thread, NULL), 0);
