@@ -29,7 +29,6 @@
 #include "harness/progress.h"
 #include "harness/results.h"
 #include "harness/run_record.h"
-#include "harness/verdict.h"
 #include "harness/work_dir.h"
 #include "reports/report.h"
 
@@ -515,8 +514,7 @@ static int finish(struct campaign *c, struct err *err)
 	if (c->settings->json)
 		return 0;
 	text = report_text(c->results.dir, err);
-	printf("%s\n", text ? text : "");
-	verdict_print(c->results.records, stdout);
+	fputs(text ? text : "", stdout);
 	printf("Report: %s/report.html\n", c->results.dir);
 	return 0;
 }

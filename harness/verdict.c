@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From figures to a sentence: see verdict.h. */
+/* From figures to what limits: see verdict.h. */
 #include "harness/verdict.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "common/cleanup.h"
 #include "common/record.h"
-#include "common/units.h"
 #include "harness/doubt.h"
 
 #define FED_AU 0.98  /* at which GPUs count as fed; doubt.c asks for as much */
 #define STEPS_FEW 10 /* under that, or twice the queue, GPUs that seem fed may just have begun */
 #define QUEUES_FEW 2
 #define HUNGRY_AU 0.5 /* at which they are not fed, if one more step had ended as well */
+#define FAR_AU 0.25   /* at which no late clock and no noise is the reason */
 
 static bool has_doubt(const json_t *record, const char *name)
 {
@@ -43,6 +42,13 @@ static bool is_unknown(const json_t *record, double au)
 	return few && (au >= HUNGRY_AU || strcmp(doubt_main_part(record), "steady"));
 }
 
+/* The machine may have cost what the storage would be blamed for. */
+static bool is_disturbed(const json_t *record, double au)
+{
+	return au >= FAR_AU &&
+	       (has_doubt(record, "clock-late") || has_doubt(record, "noisy-machine"));
+}
+
 const char *verdict_limit(const json_t *record)
 {
 	double au = main_number(record, "au");
@@ -57,148 +63,7 @@ const char *verdict_limit(const json_t *record)
 		return "harness";
 	if (has_doubt(record, "origin-limit"))
 		return "origin";
-	return has_doubt(record, "tier-disk-limit") ? "tier-disk" : "storage";
-}
-
-static const char *limit_words(const char *limit)
-{
-	static const struct {
-		const char *limit, *words;
-	} table[] = {
-		{"gpus", "the GPUs are the limit, the storage keeps up"},
-		{"harness", "this machine's CPUs are the limit, the storage may be faster"},
-		{"origin", "the origin is the limit"},
-		{"tier-disk", "the disk under the cache is the limit"},
-		{"storage", "the storage is the limit"},
-		{"unknown", "what limits is not known, too few steps ended"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if (!strcmp(limit, table[i].limit))
-			return table[i].words;
-	return limit;
-}
-
-static void say_rate(const json_t *record, FILE *out)
-{
-	double rate = main_number(record, "bytes_consumed") / main_number(record, "seconds");
-	double demand = record_number(record, "demand_bytes_per_s");
-	char have[UNITS_MAX], want[UNITS_MAX];
-
-	if (!isnan(rate) && !isnan(demand))
-		fprintf(out, " (%s of the %s asked for)", units_human_rate(rate, have),
-			units_human_rate(demand, want));
-}
-
-static bool same_text(const json_t *a, const json_t *b, const char *name)
-{
-	const char *x = record_text(a, name), *y = record_text(b, name);
-
-	return x == y || (x && y && !strcmp(x, y));
-}
-
-static bool same_series(const json_t *a, const json_t *b)
-{
-	return same_text(a, b, "source") && same_text(a, b, "variant");
-}
-
-static int compare(const void *a, const void *b)
-{
-	return (*(const double *)a > *(const double *)b) -
-	       (*(const double *)a < *(const double *)b);
-}
-
-/* Of a run and its repeats; NaN: none has the figure. */
-static double median(const json_t *records, const json_t *record, const char *name)
-{
-	AUTO(free) double *values = calloc(json_array_size(records) + 1, sizeof(*values));
-	const json_t *other;
-	size_t i, n = 0;
-
-	json_array_foreach(records, i, other)
-	{
-		double v = main_number(other, name);
-
-		if (values && !isnan(v) && verdict_limit(other) && same_series(other, record) &&
-			record_number(other, "gpus") == record_number(record, "gpus"))
-			values[n++] = v;
-	}
-	if (!n)
-		return NAN;
-	qsort(values, n, sizeof(*values), compare);
-	return (values[(n - 1) / 2] + values[n / 2]) / 2;
-}
-
-/* The repeat of a run that is nearest to the median. */
-static const json_t *middle(const json_t *records, const json_t *record)
-{
-	double au = median(records, record, "au"), far = INFINITY;
-	const json_t *other, *found = record;
-	size_t i;
-
-	json_array_foreach(records, i, other)
-	{
-		double off = fabs(main_number(other, "au") - au);
-
-		if (off < far && verdict_limit(other) && same_series(other, record) &&
-			record_number(other, "gpus") == record_number(record, "gpus")) {
-			found = other;
-			far = off;
-		}
-	}
-	return found;
-}
-
-static void say(const json_t *records, const json_t *record, FILE *out)
-{
-	const char *variant = record_text(record, "variant"), *limit;
-	double pct = median(records, record, "pct_of_synthetic");
-	int gpus = (int)record_number(record, "gpus");
-
-	fprintf(out, "%s%s%s, %d GPU%s: ", record_text(record, "source"), variant ? " " : "",
-		variant ? variant : "", gpus, gpus == 1 ? "" : "s");
-	record = middle(records, record);
-	limit = verdict_limit(record);
-	if (limit && strcmp(limit, "unknown")) {
-		fprintf(out, "AU %.1f%%", 100 * median(records, record, "au"));
-		if (!isnan(pct))
-			fprintf(out, ", %.1f%% of synthetic", pct);
-		fputs("; ", out);
-	}
-	if (limit)
-		fputs(limit_words(limit), out);
-	say_rate(record, out);
-	fputs(".\n", out);
-}
-
-/* Whether another record stands for this one's source: more GPUs, or as many and later. */
-static bool is_outdone(const json_t *records, size_t at)
-{
-	const json_t *record = json_array_get(records, at), *other;
-	size_t i;
-
-	json_array_foreach(records, i, other)
-	{
-		double more = record_number(other, "gpus") - record_number(record, "gpus");
-
-		if (i != at && verdict_limit(other) && same_series(other, record) &&
-			(more > 0 || (more == 0 && i > at)))
-			return true;
-	}
-	return false;
-}
-
-void verdict_print(const json_t *records, FILE *out)
-{
-	const json_t *record;
-	size_t i;
-
-	json_array_foreach(records, i, record)
-	{
-		const char *source = record_text(record, "source");
-
-		if (verdict_limit(record) && source && strcmp(source, "synthetic") &&
-			!is_outdone(records, i))
-			say(records, record, out);
-	}
+	if (has_doubt(record, "tier-disk-limit"))
+		return "tier-disk";
+	return is_disturbed(record, au) ? "unknown" : "storage";
 }

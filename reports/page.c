@@ -72,6 +72,18 @@ static void write_verdict(FILE *out, const struct page *p)
 	}
 }
 
+/* A paragraph for each line. */
+static void write_limits(FILE *out, const struct page *p)
+{
+	for (const char *s = p->limits; *s; s += strcspn(s, "\n"), s += *s == '\n') {
+		AUTO(free) char *line = strndup(s, strcspn(s, "\n"));
+
+		fputs("<p class=\"limit\">", out);
+		html_text(out, line ? text_plain(line) : "");
+		fputs("</p>\n", out);
+	}
+}
+
 static void write_care(FILE *out, const struct page *p)
 {
 	if (!*p->care)
@@ -351,6 +363,7 @@ static const struct slot {
 	{"light", write_light},
 	{"dark", write_dark},
 	{"verdict", write_verdict},
+	{"limits", write_limits},
 	{"care", write_care},
 	{"gpus", write_gpus},
 	{"setting", write_setting},

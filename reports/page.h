@@ -10,6 +10,7 @@ struct page {
 	struct model *model;
 	const struct drawing *drawings;       /* [n_pictures], in the order of pictures[] */
 	const char *verdict, *care, *setting; /* words.h */
+	const char *limits;                   /* limits.h */
 };
 
 /* The whole page as text; free() it. NULL without memory. */

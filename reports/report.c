@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "reports/limits.h"
 #include "reports/page.h"
 #include "reports/words.h"
 
@@ -38,13 +39,14 @@ int report_write(const char *dir, struct err *err)
 	AUTO(model) struct model *m = model_load(dir, err);
 	AUTO(free) struct drawing *drawings = calloc(n_pictures, sizeof(*drawings));
 	AUTO(free) char *verdict = m ? words_verdict(m) : NULL;
+	AUTO(free) char *limits = m ? limits_text(m->records) : NULL;
 	AUTO(free) char *care = m ? words_care(m) : NULL;
 	AUTO(free) char *setting = m ? words_setting(m) : NULL;
 	int r;
 
 	if (!m)
 		return errno ? -errno : -EIO;
-	if (!drawings || !verdict || !care || !setting)
+	if (!drawings || !verdict || !limits || !care || !setting)
 		return err_set(err, ENOMEM, "%s: not enough memory for a report", dir);
 	for (size_t i = 0; i < n_pictures; i++)
 		picture_draw(m, &pictures[i], dir, &drawings[i]);
@@ -52,6 +54,7 @@ int report_write(const char *dir, struct err *err)
 		&(struct page){.model = m,
 			.drawings = drawings,
 			.verdict = verdict,
+			.limits = limits,
 			.care = care,
 			.setting = setting},
 		err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "reports/html.h"
+#include "reports/limits.h"
 #include "reports/model.h"
 #include "reports/words.h"
 
@@ -79,21 +80,31 @@ static void write_wrapped(FILE *out, const char *text)
 	fputc('\n', out);
 }
 
+/* Each stays one line, long as it may be. */
+static void write_lines(FILE *out, char *text)
+{
+	char *save = NULL;
+
+	for (char *s = strtok_r(text, "\n", &save); s; s = strtok_r(NULL, "\n", &save))
+		fprintf(out, "%s\n", text_plain(s));
+}
+
 char *report_text(const char *dir, struct err *err)
 {
 	AUTO(model) struct model *m = model_load(dir, err);
-	AUTO(free) char *verdict = NULL, *care = NULL, *setting = NULL;
+	AUTO(free) char *verdict = NULL, *limits = NULL, *care = NULL, *setting = NULL;
 	char *text = NULL;
 	size_t len;
 
 	if (!m)
 		return NULL;
 	verdict = words_verdict(m);
+	limits = limits_text(m->records);
 	care = words_care(m);
 	setting = words_setting(m);
 	FILE *out = open_memstream(&text, &len);
 
-	if (!out || !verdict || !care || !setting) {
+	if (!out || !verdict || !limits || !care || !setting) {
 		err_set(err, ENOMEM, "%s: not enough memory for a table", dir);
 		if (out)
 			fclose(out);
@@ -103,6 +114,7 @@ char *report_text(const char *dir, struct err *err)
 	if (m->n_series)
 		write_table(out, m);
 	write_wrapped(out, verdict);
+	write_lines(out, limits);
 	if (*care)
 		write_wrapped(out, care);
 	if (*setting)

@@ -73,14 +73,14 @@ def test_an_answer_in_a_minute(bench):
                      p.err)
     assert said, p.err
     answer = re.search(r"^external, 8 GPUs: AU ([\d.]+)%, ([\d.]+)% of synthetic; "
-                       r"(the GPUs are the limit|the storage is the limit|this machine's CPUs are the limit).*"
-                       r"\(.*B/s of the .*B/s asked for\)", p.out, re.M)
+                       r"(the GPUs are the limit|the storage is the limit|this machine's CPUs are the limit|what limits cannot be told).*"
+                       r"\(.*B/s.* asked for\)", p.out, re.M)
     assert answer and "Read it with care: " in p.out and "/report.html" in p.out, p.out
     record = bench.records("results/latest")[-1]
     scale = record["scale"]
     assert scale["batch_asked"] == 256 and abs(scale["batch_factor"] - 256 / record["batch"]) < 1e-9
     assert record["steps"] == 50 and abs(record["steady"]["au"] * 100 - float(answer[1])) < 0.06
-    assert record["limit"] in ("gpus", "storage", "harness")
+    assert record["limit"] in ("gpus", "storage", "harness", "unknown")
     assert record["data"]["files"] == 24 and record["data"]["manifest"]
     # 1,500 samples do not last for 50 steps; that is said, and every read still comes from the disk.
     assert "sample-count" in record["doubts"] and "page-cache-served" not in record["doubts"]

@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "harness/verdict.h"
+#include "reports/limits.h"
 
 /* A record with an AU and doubts, of a source at a number of GPUs. */
 static json_t *record(const char *source, int gpus, double au, const char *doubt)
@@ -23,12 +24,18 @@ static json_t *record(const char *source, int gpus, double au, const char *doubt
 
 static char *printed(json_t *records)
 {
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	const char *limit;
+	json_t *r;
+	char *text;
+	size_t i;
 
-	verdict_print(records, out);
-	fclose(out);
+	json_array_foreach(records, i, r)
+	{
+		limit = verdict_limit(r);
+		json_object_set_new(r, "limit", limit ? json_string(limit) : json_null());
+	}
+	text = limits_text(records);
+	assert_non_null(text);
 	json_decref(records);
 	return text;
 }
@@ -49,6 +56,11 @@ static void test_what_limits(void **state)
 	expect_limit(0.5, "harness-limit", "harness");
 	expect_limit(0.5, "origin-limit", "origin");
 	expect_limit(0.5, "tier-disk-limit", "tier-disk");
+	/* A storage is not blamed for what the machine did, unless it is far behind. */
+	expect_limit(0.9, "clock-late", "unknown");
+	expect_limit(0.9, "noisy-machine", "unknown");
+	expect_limit(0.2, "clock-late", "storage");
+	expect_limit(0.99, "clock-late", "gpus");
 	/* GPUs that are fed are fed, whatever else is doubted. */
 	expect_limit(0.99, "harness-limit", "gpus");
 }
@@ -88,6 +100,25 @@ static void test_the_line_of_a_few_steps(void **state)
 
 	assert_string_equal(text, "remote, 1 GPU: what limits is not known, too few steps ended "
 				  "(100 MB/s of the 100 MB/s asked for).\n");
+}
+
+static void test_the_line_of_a_late_machine(void **state)
+{
+	json_t *records = json_array(), *faster = record("remote", 1, 1, NULL);
+
+	json_object_set_new(faster, "demand_bytes_per_s", json_real(99e6));
+	json_array_append_new(records, record("external", 8, 0.9, "clock-late"));
+	json_array_append_new(records, record("cached", 8, 0.9, "noisy-machine"));
+	json_array_append_new(records, faster);
+	AUTO(free) char *text = printed(records);
+
+	assert_string_equal(text,
+		"external, 8 GPUs: AU 90.0%, 90.0% of synthetic; what limits cannot be told, this "
+		"machine did not run the harness in time (100 MB/s of the 800 MB/s asked for).\n"
+		"cached, 8 GPUs: AU 90.0%, 90.0% of synthetic; what limits cannot be told, repeats "
+		"of the run differ too much (100 MB/s of the 800 MB/s asked for).\n"
+		"remote, 1 GPU: AU 100.0%, 100.0% of synthetic; the GPUs are the limit, the storage "
+		"keeps up (100 MB/s, all that was asked for).\n");
 }
 
 static void test_the_line_is_of_the_median(void **state)
@@ -150,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_without_figures_there_is_no_limit),
 		cmocka_unit_test(test_a_few_steps_do_not_tell),
 		cmocka_unit_test(test_the_line_of_a_few_steps),
+		cmocka_unit_test(test_the_line_of_a_late_machine),
 		cmocka_unit_test(test_the_line_is_of_the_median),
 		cmocka_unit_test(test_a_line_for_each_source_at_most_gpus),
 		cmocka_unit_test(test_failed_runs_are_not_mentioned),
