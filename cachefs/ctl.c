@@ -245,7 +245,8 @@ static json_t *make_message(struct ctl *c, const char *op, char **paths, int n)
 }
 
 struct progress {
-	json_int_t files, files_done, bytes, bytes_done, errors;
+	json_int_t files, files_done, bytes, bytes_done, bytes_added, errors;
+	int full;
 	const char *state, *error;
 	double seconds;
 	json_t *job;
@@ -264,9 +265,10 @@ static int find_job(const json_t *stats, json_int_t id, struct progress *ret)
 			continue;
 		*ret = (struct progress){
 			.job = job, .error = json_string_value(json_object_get(job, "error"))};
-		return json_unpack(job, "{s:s,s:I,s:I,s:I,s:I,s:I,s:F}", "state", &ret->state,
-			"files", &ret->files, "files_done", &ret->files_done, "bytes", &ret->bytes,
-			"bytes_done", &ret->bytes_done, "errors", &ret->errors, "seconds",
+		return json_unpack(job, "{s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:I,s:F}", "state",
+			&ret->state, "files", &ret->files, "files_done", &ret->files_done, "bytes",
+			&ret->bytes, "bytes_done", &ret->bytes_done, "bytes_added",
+			&ret->bytes_added, "full", &ret->full, "errors", &ret->errors, "seconds",
 			&ret->seconds);
 	}
 	return -1;
@@ -289,21 +291,46 @@ static void print_progress(const char *op, const struct progress *p)
 			  : "?");
 }
 
+static void print_warmed(const struct progress *p)
+{
+	char bytes[UNITS_MAX], took[UNITS_MAX], rate[UNITS_MAX], added[UNITS_MAX];
+	double per_s = p->seconds > 0 ? (double)p->bytes_added / p->seconds : 0;
+
+	printf("warm: %lld files, %s", (long long)p->files_done,
+		units_human_bytes((double)p->bytes_done, bytes));
+	if (!p->bytes_added) {
+		printf(", were there already\n");
+		return;
+	}
+	if (p->bytes_added < p->bytes_done)
+		printf(", %s of it new", units_human_bytes((double)p->bytes_added, added));
+	printf(" in %s (%s)\n", units_human_duration(p->seconds, took),
+		units_human_rate(per_s, rate));
+}
+
+static void print_dropped(char **paths, int n)
+{
+	if (!n)
+		printf("drop: all that was kept\n");
+	for (int i = 0; i < n; i++)
+		printf("drop: %s\n", paths[i]);
+}
+
 static int finish(struct ctl *c, const char *op, const struct progress *p)
 {
-	char bytes[UNITS_MAX], took[UNITS_MAX], rate[UNITS_MAX];
-
 	if (!strcmp(p->state, "stopped"))
 		err_set(&c->err, EINTR, "%s: unmounted before %s was done", c->mount, op);
+	else if (p->full)
+		err_set(&c->err, ENOSPC,
+			"%s: no space left in the tier: %lld of %lld files are in, %lld are not; "
+			"free some, raise its capacity, or warm less",
+			c->mount, (long long)p->files_done, (long long)p->files,
+			(long long)(p->files - p->files_done));
 	else if (p->errors)
 		err_set(&c->err, EIO, "%s: %s failed for %lld files or folders; the first: %s",
 			c->mount, op, (long long)p->errors, p->error ? p->error : "unknown");
 	else if (!strcmp(op, "warm") && !c->json)
-		printf("warm: %lld files, %s in %s (%s)\n", (long long)p->files_done,
-			units_human_bytes((double)p->bytes_done, bytes),
-			units_human_duration(p->seconds, took),
-			units_human_rate(
-				p->seconds > 0 ? (double)p->bytes_done / p->seconds : 0, rate));
+		print_warmed(p);
 	else
 		return EXIT_DONE;
 	return *c->err.msg ? EXIT_FAILED : EXIT_DONE;
@@ -375,7 +402,11 @@ static int run_job(struct ctl *c, const char *op, char **paths, int n)
 
 static int run_drop(struct ctl *c, char **paths, int n)
 {
-	return run_job(c, "drop", paths, n);
+	int code = run_job(c, "drop", paths, n);
+
+	if (code == EXIT_DONE && !c->json)
+		print_dropped(paths, n);
+	return code;
 }
 
 static int run_warm(struct ctl *c, char **paths, int n)

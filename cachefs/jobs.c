@@ -22,7 +22,7 @@ struct job {
 	int64_t id, started_ns, ended_ns;
 	enum job_state state;
 	struct control_message msg;
-	int64_t files, files_done, bytes, bytes_done, errors;
+	int64_t files, files_done, bytes, bytes_done, bytes_added, errors;
 	bool full;       /* the tier takes no more, so the rest is left out */
 	char error[512]; /* the first one */
 };
@@ -164,14 +164,17 @@ static void fetch_file(void *arg)
 {
 	struct fetch *f = arg;
 	struct jobs *j = f->jobs;
-	int r = stopping(j, f->job) ? -ECANCELED : stack_warm(j->stack, &f->obj);
+	uint64_t added = 0;
+	bool stopped = stopping(j, f->job);
+	int r = stopped ? -ECANCELED : stack_warm(j->stack, &f->obj, &added);
 
-	if (r < 0)
+	if (r < 0 && !stopped)
 		note_error(j, f->job, f->name, r);
 	pthread_mutex_lock(&j->lock);
-	f->job->files_done++;
+	f->job->files_done += r >= 0;
 	f->job->full |= r == -ENOSPC;
 	f->job->bytes_done += r < 0 ? 0 : (int64_t)f->obj.size;
+	f->job->bytes_added += (int64_t)added;
 	j->in_flight--;
 	pthread_cond_broadcast(&j->changed);
 	pthread_mutex_unlock(&j->lock);
@@ -244,17 +247,27 @@ static void run_warm(struct jobs *j, struct job *job)
 
 /* ---- drop ---- */
 
+/* A path that is known neither before nor after is none. Told from what is in memory where that says
+ * enough, as the origin may be away. */
+static void drop_path(struct jobs *j, struct job *job, const char *path)
+{
+	struct store *top = stack_top(j->stack);
+	struct object obj;
+	bool known = !store_stat(top, path, STORE_NOWAIT, &obj);
+	int r = store_drop(top, path);
+
+	j->dropped(path, j->dropped_arg);
+	if (!known && (!r || r == -ENOENT))
+		r = store_stat(top, path, STORE_WAIT, &obj) == -ENOENT ? -ENOENT : 0;
+	if (r < 0)
+		note_error(j, job, path, r);
+}
+
 static void run_drop(struct jobs *j, struct job *job)
 {
 	set_state(j, job, JOB_WORKING);
-	for (size_t i = 0; i < job->msg.n && !stopping(j, job); i++) {
-		const char *path = job->msg.paths[i];
-		int r = store_drop(stack_top(j->stack), path);
-
-		if (r < 0 && r != -ENOENT)
-			note_error(j, job, path, r);
-		j->dropped(path, j->dropped_arg);
-	}
+	for (size_t i = 0; i < job->msg.n && !stopping(j, job); i++)
+		drop_path(j, job, job->msg.paths[i]);
 }
 
 /* ---- the thread ---- */
@@ -353,12 +366,13 @@ static json_t *job_stats(const struct job *job)
 	int64_t until = job->ended_ns ? job->ended_ns : clock_now_ns();
 	double seconds = job->started_ns ? (double)(until - job->started_ns) / NSEC_PER_SEC : 0;
 
-	return json_pack("{s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:s?,s:f}", "id", (json_int_t)job->id,
-		"op", control_op_name(job->msg.op), "state", state_names[job->state], "files",
-		(json_int_t)job->files, "files_done", (json_int_t)job->files_done, "bytes",
-		(json_int_t)job->bytes, "bytes_done", (json_int_t)job->bytes_done, "errors",
-		(json_int_t)job->errors, "error", job->errors ? job->error : NULL, "seconds",
-		seconds);
+	return json_pack("{s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:I,s:s?,s:f}", "id",
+		(json_int_t)job->id, "op", control_op_name(job->msg.op), "state",
+		state_names[job->state], "files", (json_int_t)job->files, "files_done",
+		(json_int_t)job->files_done, "bytes", (json_int_t)job->bytes, "bytes_done",
+		(json_int_t)job->bytes_done, "bytes_added", (json_int_t)job->bytes_added, "full",
+		job->full, "errors", (json_int_t)job->errors, "error",
+		job->errors ? job->error : NULL, "seconds", seconds);
 }
 
 json_t *jobs_stats(struct jobs *j)

@@ -24,7 +24,9 @@ void jobs_free(struct jobs *j);
 int jobs_add(struct jobs *j, struct control_message *msg, int64_t *ret_id, struct err *err);
 
 /* {"running":true,"jobs":[{"id":7,"op":"warm","state":"fetching","files":..,"files_done":..,
- *   "bytes":..,"bytes_done":..,"errors":..,"error":null,"seconds":..},...]}, newest last. */
+ *   "bytes":..,"bytes_done":..,"bytes_added":..,"full":false,"errors":..,"error":null,"seconds":..},...]},
+ * newest last. done: is there; added: was not there before; full: the tier took no more, so the rest
+ * was left out. */
 json_t *jobs_stats(struct jobs *j);
 
 #endif

@@ -319,16 +319,18 @@ static int send_block(struct stack *s, const struct object *obj, uint64_t off)
 }
 
 /* A tier that writes behind takes its time, and leaves a block out while its queue is full: then
- * the block is sent again, ever more seldom, as the tier may never want it. */
+ * the block is sent again, ever more seldom, as the tier may never want it. A full disk is not waited
+ * for, whichever block was refused. */
 static int warm_block(struct stack *s, struct store *tier, const struct object *obj, uint64_t off)
 {
+	int64_t refused = counter_get(tier->counters, LAYER_no_space);
 	int64_t now_ns = clock_now_ns(), send_ns = now_ns, resend_ns = WARM_RESEND_NS;
 	int64_t until_ns = now_ns + (tier == s->mem ? WARM_MEM_NS : s->timeout_ns);
 
 	if (counter_get(tier->counters, LAYER_capacity_bytes) <= 0)
 		return -ENOSPC;
 	while (!holds(tier, obj, off)) {
-		if (now_ns > until_ns)
+		if (now_ns > until_ns || counter_get(tier->counters, LAYER_no_space) > refused)
 			return -ENOSPC;
 		if (now_ns >= send_ns) {
 			int r = send_block(s, obj, off);
@@ -345,16 +347,23 @@ static int warm_block(struct stack *s, struct store *tier, const struct object *
 	return 0;
 }
 
-int stack_warm(struct stack *s, const struct object *obj)
+int stack_warm(struct stack *s, const struct object *obj, uint64_t *ret_added)
 {
 	struct store *tier = lowest_tier(s);
+	uint64_t added = 0, left;
 
-	for (uint64_t off = 0; off < obj->size; off += mem_block_left(s->mem, obj, off)) {
+	for (uint64_t off = 0; off < obj->size; off += left) {
+		left = mem_block_left(s->mem, obj, off);
+		if (holds(tier, obj, off))
+			continue;
 		int r = warm_block(s, tier, obj, off);
 
 		if (r < 0)
 			return r;
+		added += left;
 	}
+	if (ret_added)
+		*ret_added = added;
 	return 0;
 }
 

@@ -74,7 +74,8 @@ int stack_submit(struct stack *s, void (*fn)(void *arg), void *arg);
 json_t *stack_stats(struct stack *s);
 
 /* Reads [0,size) of obj into the lowest tier and waits until it is there; used by cachefs-ctl warm.
- * -ENOSPC: the tier does not keep it. Blocks; call it from stack_submit(). */
-int stack_warm(struct stack *s, const struct object *obj);
+ * *ret_added (may be NULL): bytes that were not there yet. -ENOSPC: the tier does not keep it, or its
+ * disk is full. Blocks; call it from stack_submit(). */
+int stack_warm(struct stack *s, const struct object *obj, uint64_t *ret_added);
 
 #endif

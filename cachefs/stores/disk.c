@@ -224,6 +224,7 @@ static int fill(struct disk *d, const struct object *obj, uint64_t off, const st
 		cache_abort(&d->cache, b);
 		counter_add(d->base.counters, LAYER_errors, 1);
 		counter_add(d->base.counters, LAYER_bypasses, 1);
+		counter_add(d->base.counters, LAYER_no_space, r == -ENOSPC);
 		log_warn("%s: %s; the block is not kept", d->path, strerror(-r));
 	} else {
 		memcpy(block_crcs(b), ext->crc,

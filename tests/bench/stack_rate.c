@@ -64,7 +64,7 @@ static struct stack *open_stack(struct bench *b, const char *layers, const char 
 		struct object obj;
 
 		null_origin_object(b->origin, i, name, &obj);
-		must(stack_warm(s, &obj), "warm");
+		must(stack_warm(s, &obj, NULL), "warm");
 	}
 	config_free(cfg);
 	return s;

@@ -44,7 +44,8 @@ grep -qE '^warm: 51 files, 9.* in .*/s\)$' out
 fetched=$(stat_of origin.bytes)
 diff -r data "$M"
 is origin.bytes -eq "$fetched"
-cachefs-ctl warm "$M" >/dev/null # again: nothing to do
+cachefs-ctl warm "$M" >out # again: nothing to do
+grep -qx 'warm: 51 files, 9.00 MB, were there already' out
 is origin.bytes -eq "$fetched"
 stop
 rm -r tier
@@ -119,16 +120,35 @@ told 2 "usage: cachefs-ctl" stats
 told 2 "did you mean stats" stat "$M"
 told 2 "unknown option" stats "$M" --jsn
 told 1 "warm failed for 1 files or folders; the first: none: No such file" warm "$M" none
+told 1 "drop failed for 1 files or folders; the first: none: No such file" drop "$M" none
+cachefs-ctl drop "$M" train/big val >out
+[ "$(<out)" = $'drop: train/big\ndrop: val' ]
+cachefs-ctl drop "$M" >out
+[ "$(<out)" = 'drop: all that was kept' ]
 told 1 "without leading '/' and \"\.\.\"" warm "$M" ../x
 told 1 "do not fit into tier mem of 2.1 MB; raise mem.capacity|do not fit into tier mem" warm "$M"
 told 1 "too many or too long paths" drop "$M" $(seq -f 'some/folder/%.0f' 2000)
 stop
 start data -o mem.capacity=2M,cache.policy=none
-told 1 "warm failed for .* the first: .*: No space left on device" warm "$M"
+told 1 "no space left in the tier: [0-9]+ of 51 files are in, [0-9]+ are not" warm "$M"
 stop
 start data -o mem.capacity=0
 told 1 "no tier keeps anything; mount with mem.capacity or disk.path" warm "$M" val
 stop
+
+# ---- a full disk: told at once, with what is in ----
+mkdir small
+if mount -t tmpfs -o size=4M none small 2>/dev/null; then
+	for memory in 64M 0; do
+		start data -o disk.path=small,disk.capacity=1G,mem.capacity=$memory
+		t0=$SECONDS
+		told 1 "no space left in the tier: [0-9]+ of 51 files are in, [0-9]+ are not" warm "$M"
+		[ $((SECONDS - t0)) -lt 15 ] || fail "$((SECONDS - t0)) s to find a full disk"
+		stop
+		rm -r small/*
+	done
+	umount small
+fi
 
 # ---- unmounted while warming: told, and nothing hangs ----
 start data -o 'cache.stack=meta\,mem\,throttle,throttle.bandwidth=1M'

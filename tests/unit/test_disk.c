@@ -75,7 +75,7 @@ static void warm_all(struct fixture *f)
 		struct object obj;
 
 		null_origin_object(f->origin, i, name, &obj);
-		assert_int_equal(stack_warm(f->stack, &obj), 0);
+		assert_int_equal(stack_warm(f->stack, &obj, NULL), 0);
 	}
 }
 
@@ -222,14 +222,14 @@ static void test_rot_is_noticed_and_fetched_again(void **state)
 
 	open_first(&f, "");
 	null_origin_object(f.origin, 1, name, &obj);
-	assert_int_equal(stack_warm(f.stack, &obj), 0);
+	assert_int_equal(stack_warm(f.stack, &obj, NULL), 0);
 	assert_int_equal(f.origin->fetches, 1);
 	tier_path(&f, "seg-00000000", path);
 	damage(path, 3000);
 	assert_int_equal(test_read(f.stack, &obj, 0, (size_t)obj.size), 0); /* right bytes */
 	assert_int_equal(f.origin->fetches, 2);
 	assert_int_equal(test_counter(f.stack, "disk", "crc_errors"), 1);
-	assert_int_equal(stack_warm(f.stack, &obj), 0); /* written again by now, or soon */
+	assert_int_equal(stack_warm(f.stack, &obj, NULL), 0); /* written again by now, or soon */
 	assert_true(test_held(f.stack, &obj, 0, (size_t)obj.size));
 	close_last(&f);
 }
@@ -348,7 +348,7 @@ static void test_index_is_compacted(void **state)
 	tier_path(&f, "index", path);
 	for (int i = 0; i < 12000; i++) {
 		null_origin_object(f.origin, i % 4000, name, &obj);
-		assert_int_equal(stack_warm(f.stack, &obj), 0);
+		assert_int_equal(stack_warm(f.stack, &obj, NULL), 0);
 		if (i % 100 == 0 && !stat(path, &st) && st.st_size > largest)
 			largest = st.st_size;
 	}

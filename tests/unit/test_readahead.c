@@ -210,7 +210,7 @@ static void test_held_on_disk(void **state)
 	snprintf(
 		settings, sizeof(settings), "disk.path=%s disk.capacity=100M mem.capacity=8M", dir);
 	open_fixture(&f, settings);
-	assert_int_equal(stack_warm(f.stack, &f.obj), 0);
+	assert_int_equal(stack_warm(f.stack, &f.obj, NULL), 0);
 	int before = f.origin->fetches;
 
 	read_in_sequence(&f, MIB);
