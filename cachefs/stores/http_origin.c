@@ -380,7 +380,7 @@ static const char *remedy(const struct http_origin *o, int r, long status)
 	if (r == -EACCES && !o->place.guessed)
 		return "it was not signed: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or s3.credentials";
 	if (r == -EACCES)
-		return "only what is open to everybody can be read";
+		return "only what is open to everybody can be read; nginx answers 403 for a folder without autoindex on, too";
 	if (status >= 300 && status < 400)
 		return "a bucket may lie in another region or at another endpoint: see s3.region, s3.endpoint";
 	if (status == 200)

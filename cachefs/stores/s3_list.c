@@ -7,6 +7,7 @@
 #include <expat.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cachefs/stores/http_fields.h"
 #include "common/cleanup.h"
@@ -112,7 +113,7 @@ static void on_start(void *arg, const XML_Char *name, const XML_Char **attribute
 	if (p->depth == 1)
 		p->is_list = !strcmp(name, "ListBucketResult");
 	if (p->depth == 1 && !p->is_list)
-		refuse(p, "XML, but no listing");
+		refuse(p, strcasecmp(name, "html") ? "XML, but no listing" : "an HTML page");
 	if (p->depth == 3)
 		p->inner = p->outer ? find_field(p->outer, name) : NOTHING;
 	if (p->depth != 2)
@@ -207,7 +208,8 @@ static void on_end(void *arg, const XML_Char *name)
 static void on_doctype(void *arg, const XML_Char *name, const XML_Char *system,
 	const XML_Char *public, int internal)
 {
-	refuse(arg, "a document type, which listings do not have");
+	refuse(arg, strcasecmp(name, "html") ? "a document type, which listings do not have"
+					     : "an HTML page");
 }
 
 /* ---- the page as a whole ---- */

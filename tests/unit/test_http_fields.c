@@ -166,6 +166,8 @@ static void test_s3_refuses(void **state)
 	assert_string_equal(s3("<ListBucketResult>", ""), "no element found");
 	assert_string_equal(
 		s3("<Error><Code>NoSuchBucket</Code></Error>", ""), "XML, but no listing");
+	assert_string_equal(s3("<!DOCTYPE html><p>", ""), "an HTML page");
+	assert_string_equal(s3("<HTML><body><br></html>", ""), "an HTML page");
 	assert_string_equal(
 		s3(LIST("<Contents><Key>x</Key></Contents>"), ""), "a key without a size");
 	assert_string_equal(s3(LIST("<Contents><Key>x</Key><Size>-1</Size></Contents>"), ""),

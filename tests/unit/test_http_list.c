@@ -219,7 +219,8 @@ static void test_bad_servers(void **state)
 	server_opens_not("404 Not Found", "answered 404; check the path");
 	server_opens_not("500 Error", "answered 500");
 	server_opens_not("301 Moved", "s3.region");
-	server_opens_not("403 Forbidden", "open to everybody");
+	server_opens_not("403 Forbidden",
+		"open to everybody can be read; nginx answers 403 for a folder without autoindex");
 	server_opens_not("200 OK", "autoindex_format json");
 }
 
