@@ -237,9 +237,14 @@ int mount_prepare(const char *path, bool nonempty, struct err *err)
 int mount_check_device(struct err *err)
 {
 	AUTO(close) int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	struct stat st;
 
-	if (fd >= 0)
+	if (fd >= 0 && !fstat(fd, &st) && S_ISCHR(st.st_mode) && st.st_rdev == FUSE_DEVICE)
 		return 0;
+	if (fd >= 0)
+		return err_set(err, ENODEV,
+			"/dev/fuse: not the FUSE device (char 10:229), something else lies over it; "
+			"take that away, or start the container with --device /dev/fuse");
 	if (errno == EACCES || errno == EPERM)
 		return err_set(err, errno,
 			"/dev/fuse: not permitted to this user or container; as root: chmod 666 "
