@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cachefs/mount.h"
@@ -171,11 +172,31 @@ static int make_absolute(struct config *cfg, const char *knob, const char *value
 	return config_set(cfg, knob, path, "option", err);
 }
 
+/* disk.path is not made: a slip of the pen would fill another disk than was meant. */
+static int check_tier(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (!*path)
+		return 0;
+	if (stat(path, &st) < 0)
+		return err_set(err, errno,
+			errno == ENOENT
+				? "disk.path: %s: no such folder; make it with mkdir -p, or check the spelling"
+				: "disk.path: %s: cannot be used; give a folder you may write to",
+			path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ENOTDIR, "disk.path: %s: not a folder; give one", path);
+	return 0;
+}
+
 static int check_config(struct config *cfg, struct err *err)
 {
 	const char *keys = cfg->s3.credentials;
 	int r = make_absolute(cfg, "disk.path", cfg->disk.path, err);
 
+	if (!r)
+		r = check_tier(cfg->disk.path, err);
 	if (!r && strcmp(keys, "auto") != 0 && strcmp(keys, "none") != 0)
 		r = make_absolute(cfg, "s3.credentials", keys, err);
 	return r < 0 ? r : make_absolute(cfg, "log.file", cfg->log.file, err);

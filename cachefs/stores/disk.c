@@ -346,14 +346,10 @@ static int open_folder(
 		d->path = NULL;
 		return err_set(err, ENOMEM, "not enough memory for the disk tier");
 	}
-	int r = file_make_dirs(path, 0755);
-
-	if (!r && mkdir(d->path, 0700) < 0 && errno != EEXIST)
-		r = -errno;
-	if (r < 0)
-		return err_set(err, -r,
+	if (mkdir(d->path, 0700) < 0 && errno != EEXIST)
+		return err_set(err, errno,
 			"disk.path: cannot make %s: %s; give a folder you may write to", d->path,
-			strerror(-r));
+			strerror(errno));
 	d->dir = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	d->lock_fd = d->dir < 0 ? -1 : openat(d->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (d->lock_fd < 0)

@@ -59,8 +59,10 @@ refused 1 "cache.stack: ssd is no layer; take meta, mem, disk, throttle, delay o
 	cachefs data "$M" -o 'cache.stack=meta\,ssd'
 refused 1 "cache.stack: mem stands there twice" cachefs data "$M" -o 'cache.stack=mem\,mem'
 refused 1 "layer disk needs a folder: give --disk.path" cachefs data "$M" -o 'cache.stack=mem\,disk'
-refused 1 "disk.path: cannot make .*: Not a directory; give a folder you may write to" \
-	cachefs data "$M" -o disk.path=file
+refused 2 "disk.path: $T/file: not a folder" cachefs data "$M" -o disk.path=file
+refused 2 "disk.path: $T/none/tier: no such folder; make it with mkdir -p, or check the spelling" \
+	cachefs data "$M" -o disk.path=none/tier
+[ ! -e none ]
 refused 2 "cannot open log file: .*choose another log.file" cachefs data "$M" -o log.file=none/log
 mkdir closed
 chmod 500 closed
@@ -92,6 +94,10 @@ if mkdir -p dev && mount -t tmpfs none dev 2>/dev/null; then
 			cachefs data "$M"
 		umount /dev
 	}
+fi
+if mount --bind /dev/null /dev/fuse 2>/dev/null; then
+	refused 1 "/dev/fuse: not the FUSE device" cachefs data "$M"
+	umount /dev/fuse
 fi
 refused 2 "/dev/fd/77: no /dev/fuse is open there" cachefs data /dev/fd/77
 refused 2 "/dev/fd/0: no /dev/fuse is open there" sh -c "cachefs data /dev/fd/0 </dev/null"

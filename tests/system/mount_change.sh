@@ -6,7 +6,7 @@
 # Each on a mount of its own, all at once: most of the time goes by waiting.
 changes()
 {
-	mkdir "$T/$1" && cd "$T/$1" && mkdir data mnt || return 1
+	mkdir "$T/$1" && cd "$T/$1" && mkdir data mnt tier || return 1
 	M=$PWD/mnt
 	start data -o "$3" &&
 		timeout 100 python3 "$FEEDRATE_SOURCE/tests/system/mount_change.py" data "$M" "$2" &&

@@ -48,7 +48,7 @@ cachefs-ctl warm "$M" >out # again: nothing to do
 grep -qx 'warm: 51 files, 9.00 MB, were there already' out
 is origin.bytes -eq "$fetched"
 stop
-rm -r tier
+rm -r tier/*
 
 start data -o 'cache.stack=meta\,mem\,throttle,throttle.bandwidth=8M'
 python3 - "$M" <<'PYTHON'

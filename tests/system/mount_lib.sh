@@ -3,7 +3,7 @@
 # namespaces of its own: whatever happens in it, no mount, daemon or folder is left behind.
 #
 #   $T        a folder of the test's own
-#   $M        an empty mount point in it
+#   $M        an empty mount point in it; $T/tier: a folder for a disk tier
 #   start ORIGIN [OPTION...]  mounts at $M; stop: unmounts and waits for the daemon's end
 #   refused CODE PATTERN COMMAND...   it fails with CODE and one line on standard error like PATTERN,
 #                                     and leaves nothing mounted
@@ -36,7 +36,7 @@ fi
 T=$MOUNT_TEST_DIR
 M=$T/mnt
 PATH=$FEEDRATE_BIN:$PATH
-mkdir -p "$M"
+mkdir -p "$M" "$T/tier"
 cd "$T" || exit 1
 chmod 755 "$T"
 [ -e /dev/fuse ] || skip "/dev/fuse is missing"

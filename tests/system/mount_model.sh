@@ -7,7 +7,7 @@
 SEED=${SEED:-$RANDOM}
 SECONDS_EACH=${SECONDS_EACH:-1}
 
-mkdir -p data/a/b data/c
+mkdir -p data/a/b data/c tier-direct tier-page tier-noopen rot bad
 n=0
 for size in 0 1 4095 4096 4097 50000 131071 131072 131073 300000 1048575 1048576 1048577 2500000 9000001; do
 	for dir in . a a/b c; do

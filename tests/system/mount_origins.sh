@@ -70,7 +70,6 @@ ms=$((($(date +%s%N) - before) / 1000000))
 stop
 
 # ---- what the tiers hold is served without it ----
-mkdir tier
 start "$URL" -o disk.path="$T/tier"
 diff -r data "$M"
 kill $REMOTE

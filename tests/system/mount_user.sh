@@ -56,7 +56,7 @@ if [ "$(id -u)" = 0 ] && as_user true 2>/dev/null && command -v fusermount3 >/de
 	mknod -m 666 dev/fuse c 10 229
 	mount --bind dev/fuse /dev/fuse
 	chown 65534 home
-	as_user mkdir home/mnt
+	as_user mkdir home/mnt home/tier
 	root_mnt=$M
 	M=$T/home/mnt
 

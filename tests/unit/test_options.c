@@ -62,8 +62,8 @@ static void disk_path_becomes_absolute(void **state)
 	struct parsed p;
 
 	assert_int_equal(chdir("/usr"), 0);
-	p = PARSE("/", "/tmp", "-o", "disk.path=a/b");
-	assert_string_equal(p.cfg->disk.path, "/usr/a/b");
+	p = PARSE("/", "/tmp", "-o", "disk.path=lib/..");
+	assert_string_equal(p.cfg->disk.path, "/usr/lib/..");
 	done(&p);
 }
 
@@ -153,9 +153,9 @@ static void bad_input_is_named(void **state)
 
 static void comma_in_a_value_is_escaped(void **state)
 {
-	struct parsed p = PARSE("/", "/tmp", "-o", "disk.path=/a\\,b,ro");
+	struct parsed p = PARSE("/", "/tmp", "-o", "log.file=/a\\,b,ro");
 
-	assert_string_equal(p.cfg->disk.path, "/a,b");
+	assert_string_equal(p.cfg->log.file, "/a,b");
 	done(&p);
 }
 
