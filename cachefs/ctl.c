@@ -171,14 +171,26 @@ static int send_message(struct ctl *c, json_t *message, json_int_t *ret_job)
 
 /* ---- stats ---- */
 
+/* Numbers as people write them: 315360000, not 3.1536e+08. */
+static void print_real(const char *name, double value)
+{
+	bool large = value >= 1e5 || value <= -1e5;
+
+	printf(large ? "%s %.0f\n" : "%s %.6g\n", name, value);
+}
+
 /* "layers.mem.hits 12", one line a number or word. */
 static void print_flat(const char *prefix, const json_t *value)
 {
 	const char *key;
 	json_t *member;
 
+	if (json_is_real(value)) {
+		print_real(prefix, json_real_value(value));
+		return;
+	}
 	if (!json_is_object(value)) {
-		AUTO(free) char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+		AUTO(free) char *text = json_dumps(value, JSON_ENCODE_ANY);
 		const char *word = json_string_value(value);
 
 		printf("%s %s\n", prefix, word ? word : text);
@@ -193,6 +205,60 @@ static void print_flat(const char *prefix, const json_t *value)
 	}
 }
 
+static double number(const json_t *in, const char *key)
+{
+	return json_number_value(json_object_get(in, key));
+}
+
+static const char *word(const json_t *in, const char *key)
+{
+	const char *text = json_string_value(json_object_get(in, key));
+
+	return text ? text : "?";
+}
+
+/* "disk      98.2% hits, 12.1 GB of 500 GB held"; layers that hold nothing are left out. */
+static void print_layer(const char *name, const json_t *layer)
+{
+	double hits = number(layer, "hits"), asked = hits + number(layer, "misses");
+	char used[UNITS_MAX], capacity[UNITS_MAX], ratio[32] = "not asked";
+
+	if (!number(layer, "capacity_bytes") || !strcmp(name, "meta"))
+		return;
+	if (asked > 0)
+		snprintf(ratio, sizeof(ratio), "%.1f%% hits", 100 * hits / asked);
+	printf("%-9s %s, %s of %s held\n", name, ratio,
+		units_human_bytes(number(layer, "used_bytes"), used),
+		units_human_bytes(number(layer, "capacity_bytes"), capacity));
+}
+
+/* For people; the lines for scripts say everything. */
+static void print_summary(const json_t *stats)
+{
+	const json_t *fuse = json_object_get(stats, "fuse"), *name;
+	const json_t *origin = json_object_get(stats, "origin");
+	const json_t *layers = json_object_get(stats, "layers");
+	char read[UNITS_MAX], fetched[UNITS_MAX], up[UNITS_MAX], cpu[UNITS_MAX];
+	double errors = number(origin, "errors") + number(fuse, "errors");
+	size_t i;
+
+	printf("origin    %s, %s fetched in %.0f requests\n", word(stats, "origin_url"),
+		units_human_bytes(number(origin, "bytes"), fetched), number(origin, "requests"));
+	printf("mount     mode %s, %.0f threads, up %s, CPU %s, pid %.0f\n", word(fuse, "mode"),
+		number(fuse, "threads"), units_human_duration(number(stats, "uptime_s"), up),
+		units_human_duration(number(stats, "cpu_s"), cpu), number(stats, "pid"));
+	printf("read      %s in %.0f requests (the kernel's page cache answers others itself)\n",
+		units_human_bytes(number(fuse, "read_bytes"), read), number(fuse, "reads"));
+	json_array_foreach(json_object_get(stats, "order"), i, name)
+	{
+		const char *text = json_string_value(name);
+
+		print_layer(text ? text : "?", json_object_get(layers, text ? text : "?"));
+	}
+	printf("errors    %.0f\n", errors);
+	printf("all       cachefs-ctl stats MOUNT | less\n");
+}
+
 static int run_stats(struct ctl *c, char **paths, int n)
 {
 	AUTO(json) json_t *stats = read_stats(c);
@@ -200,8 +266,10 @@ static int run_stats(struct ctl *c, char **paths, int n)
 	if (!stats)
 		return EXIT_FAILED;
 	if (c->json) {
-		json_dumpf(stats, stdout, JSON_INDENT(1));
+		json_dumpf(stats, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
 		putchar('\n');
+	} else if (isatty(STDOUT_FILENO)) {
+		print_summary(stats);
 	} else {
 		json_object_del(stats, "knobs");
 		print_flat("", stats);
@@ -363,7 +431,7 @@ static int check_fits(struct ctl *c, const json_t *stats, json_int_t bytes)
 static int end_job(struct ctl *c, const char *op, const json_t *stats, const struct progress *p)
 {
 	if (c->json) {
-		json_dumpf(p->job, stdout, JSON_INDENT(1));
+		json_dumpf(p->job, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
 		putchar('\n');
 	}
 	if (!strcmp(op, "warm") && !p->errors && check_fits(c, stats, p->bytes) < 0)

@@ -72,7 +72,7 @@ json_t *fs_stats(struct fs *fs)
 static struct inode *snapshot(struct fs *fs)
 {
 	AUTO(json) json_t *stats = fs_stats(fs);
-	AUTO(free) char *text = json_dumps(stats, JSON_INDENT(1));
+	AUTO(free) char *text = json_dumps(stats, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
 
 	return text ? inode_snapshot(fs->inodes, text, strlen(text), clock_wall_ns()) : NULL;
 }

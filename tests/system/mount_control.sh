@@ -16,6 +16,25 @@ for key in layers.mem.hits layers.meta.stats layers.dir.latency.fetch.p99_ms fus
 	grep -q "^$key " flat || fail "no $key in the statistics"
 done
 not grep -q '^knobs' flat
+grep -qx 'fuse.entry_timeout_s [0-9]*' flat
+python3 - "$M" <<'PYTHON'
+import os, pty, re, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.execlp("cachefs-ctl", "cachefs-ctl", "stats", sys.argv[1])
+text = b""
+try:
+    while piece := os.read(terminal, 4096):
+        text += piece
+except OSError:
+    pass
+assert os.waitpid(pid, 0)[1] == 0, text
+lines = text.decode().splitlines()
+assert len(lines) < 12, text
+for like in (r"origin +/.*/data, 8\.00 MB fetched", r"mount +mode direct, \d+ threads", r"read +8\.00 MB in [1-9]",
+             r"mem +[\d.]+% hits, 8\.\d+ MB of .* held", r"errors +0$"):
+    assert any(re.match(like, line) for line in lines), (like, text)
+PYTHON
 is fuse.read_bytes -eq 8000000
 is origin.bytes -eq 8000000
 cachefs-ctl stats "$M" --json | python3 -c '
