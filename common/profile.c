@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <ini.h>
 
@@ -189,20 +190,35 @@ static char *read_line(char *buf, int size, void *arg)
 	return n && !load->code ? buf : NULL;
 }
 
+/* Beside the file that includes it, else where -p looks: the shipped profiles can be built upon. A
+ * name that is nowhere is one beside it, for the message. */
+static char *find_include(const char *from, const char *name)
+{
+	AUTO(free) char *copy = strdup(from);
+	AUTO(free) char *path = NULL;
+	char *known = NULL;
+
+	if (*name == '/')
+		return strdup(name);
+	if (!copy || asprintf(&path, "%s/%s", dirname(copy), name) < 0) {
+		path = NULL;
+		return NULL;
+	}
+	if (access(path, F_OK) < 0)
+		known = profile_find(name, NULL);
+	return known ? known : TAKE(path);
+}
+
 static int include_file(struct load *load, const char *name)
 {
-	AUTO(free) char *copy = strdup(load->path);
-	AUTO(free) char *path = NULL;
+	AUTO(free) char *path = find_include(load->path, name);
 	int r;
 
-	if (!copy)
+	if (!path)
 		return load->code = -ENOMEM;
 	if (load->depth >= INCLUDE_DEPTH)
 		return fail(load, "include = %s: files include each other more than %d deep", name,
 			INCLUDE_DEPTH);
-	if (asprintf(&path, "%s%s%s", name[0] == '/' ? "" : dirname(copy),
-		    name[0] == '/' ? "" : "/", name) < 0)
-		return load->code = -ENOMEM;
 	r = load_file(path, load, load->profile, load->err);
 	if (r < 0)
 		load->code = err_prefix(load->err, r, "%s:%d", load->path, load->line);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Profiles: INI files of knob values, as users edit them.
  *
- *   include = accelerators.ini      before any section; path relative to this file; later wins
+ *   include = accelerators.ini      before any section; beside this file, else as "-p" finds it
  *   [fuse]                          a knob section
  *   max_threads = 64
  *   [variant.page]                  a named variant: an axis of run-bench
@@ -13,7 +13,7 @@
  * Read by inih through a reader that counts lines, so every message says FILE:LINE. A physical
  * line over inih's limit (198 bytes as Debian builds it) is an error; long values go on in indented
  * lines, after a space or, where a line ends in a backslash, without. Include depth <= 8, a cycle is
- * an error. */
+ * an error. Of a key given twice, in one section or across files, the later wins. */
 #ifndef FEEDRATE_PROFILE_H
 #define FEEDRATE_PROFILE_H
 

@@ -40,6 +40,30 @@ static void later_wins_across_includes(void **state)
 	profile_done(&p);
 }
 
+static void an_include_is_beside_its_file_or_a_known_profile(void **state)
+{
+	AUTO(config) struct config *cfg = config_new();
+	char home[4096];
+
+	assert_non_null(getcwd(home, sizeof(home)));
+	free(scratch_file(dir, "cwd/profiles/known.ini", "[fuse]\nmax_threads = 7\n"));
+	AUTO(free) char *path = scratch_file(dir, "far/own.ini", "include = known.ini\n");
+	struct profile p;
+
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(chdir("cwd"), 0);
+	assert_int_equal(profile_load(path, &p, NULL), 0);
+	assert_int_equal(profile_apply(&p, NULL, cfg, NULL), 0);
+	assert_int_equal(cfg->fuse.max_threads, 7);
+	profile_done(&p);
+	free(scratch_file(dir, "far/known.ini", "[fuse]\nmax_threads = 8\n"));
+	assert_int_equal(profile_load(path, &p, NULL), 0);
+	assert_int_equal(profile_apply(&p, NULL, cfg, NULL), 0);
+	assert_int_equal(cfg->fuse.max_threads, 8);
+	profile_done(&p);
+	assert_int_equal(chdir(home), 0);
+}
+
 static void variants_start_from_their_base(void **state)
 {
 	AUTO(config) struct config *cfg = config_new();
@@ -338,6 +362,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(later_wins_across_includes),
+		cmocka_unit_test(an_include_is_beside_its_file_or_a_known_profile),
 		cmocka_unit_test(variants_start_from_their_base),
 		cmocka_unit_test(tables_are_kept_as_text),
 		cmocka_unit_test(an_empty_variant_is_the_profile_itself),
