@@ -249,6 +249,15 @@ int options_parse(int argc, char **argv, struct config *cfg, struct mount_reques
 		.usage = "cachefs ORIGIN MOUNTPOINT [-o OPTION,...] [-f] [--KNOB=VALUE]...",
 		.summary = "Mounts a folder, HTTP server or S3 bucket read-only, with memory and "
 			   "disk caches.",
+		.examples =
+			"cachefs /mnt/nfs/imagenet /data\n"
+			"cachefs https://HOST/imagenet /data -o disk.path=/nvme/cache\n"
+			"cachefs s3://BUCKET/imagenet /data -o s3.endpoint=http://minio:9000\n"
+			"fusermount3 -u /data\n\n"
+			"# /etc/fstab; cachefs has to lie in /usr/local/bin or /usr/bin\n"
+			"https://HOST/imagenet /data fuse.cachefs "
+			"ro,_netdev,disk.path=/nvme/cache 0 0\n"
+			"s3://BUCKET/imagenet /data fuse.cachefs ro,_netdev,mem.capacity=8G 0 0",
 		.options = options,
 		.owner = OWNER_CACHEFS,
 		.seen = option_seen,

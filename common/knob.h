@@ -182,6 +182,7 @@ struct cli_option {
 
 struct cli {
 	const char *program, *usage, *summary; /* usage lines, one sentence */
+	const char *examples;                  /* lines for the manual page; may be NULL */
 	const struct cli_option
 		*options; /* ends with .name == NULL; --help and --version are added */
 	unsigned owner;

@@ -218,6 +218,11 @@ void knob_print_man(FILE *out, const struct cli *cli)
 			print_man_knob(out, &knobs[i]);
 		}
 	}
+	if (cli->examples) {
+		fprintf(out, ".SH EXAMPLES\n.nf\n");
+		print_roff(out, cli->examples);
+		fprintf(out, "\n.fi\n");
+	}
 }
 
 void knob_print_ini(FILE *out, unsigned owner)

@@ -26,7 +26,7 @@ static const struct cli_option options[] = {
 	{NULL, 0, NULL, NULL, NULL},
 };
 
-static const struct cli cli = {"run-bench", "run-bench [OPTION]", "a test", options,
+static const struct cli cli = {"run-bench", "run-bench [OPTION]", "a test", NULL, options,
 	OWNER_RUN_BENCH | OWNER_CACHEFS, seen, NULL};
 
 /* Parses argv; *ret_operands and argv as cli_parse leaves them. */

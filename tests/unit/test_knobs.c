@@ -381,7 +381,7 @@ static void lists_are_trimmed(void **state)
 }
 
 static const struct cli cachefs = {
-	"cachefs", "cachefs ORIGIN DIR", "a test", NULL, OWNER_CACHEFS, NULL, NULL};
+	"cachefs", "cachefs ORIGIN DIR", "a test", NULL, NULL, OWNER_CACHEFS, NULL, NULL};
 
 /* What print writes for a program with the knobs of cachefs. */
 static char *text_of(void (*print)(FILE *, const struct cli *))
@@ -460,7 +460,7 @@ static void help_fits_a_screen(void **state)
 
 static void a_program_without_knobs_speaks_of_none(void **state)
 {
-	static const struct cli none = {"x-ctl", "x-ctl DIR", "a test", NULL, 0, NULL, NULL};
+	static const struct cli none = {"x-ctl", "x-ctl DIR", "a test", NULL, NULL, 0, NULL, NULL};
 	AUTO(free) char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
