@@ -28,6 +28,12 @@ for file in "$FEEDRATE_SOURCE"/profiles/*.ini; do
 	cmp -s "$file" "share/feedrate/profiles/${file##*/}" || fail "${file##*/} is missing or another"
 done
 [ -f share/doc/feedrate/LICENSE ] || fail "no LICENSE"
+grep -oE '\]\([a-zA-Z][^):#]*\)' share/doc/feedrate/README.md | tr -d ']()' | while read -r link; do
+	[ -e "share/doc/feedrate/$link" ] || fail "README.md links to $link, which is not installed"
+done
+if [ -x bin/cachefs ]; then
+	grep -q 'fuse.cachefs ro,_netdev' share/man/man1/cachefs.1 || fail "cachefs's manual page has no fstab example"
+fi
 if find . -type f ! -path './bin/*' -perm /111 | grep .; then fail "these are no programs"; fi
 
 # Nothing of the source or build tree is in reach: no ./profiles here, another HOME, a PATH without us.
