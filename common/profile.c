@@ -51,6 +51,17 @@ const char *profile_table_kind(const char *section)
 	return NULL;
 }
 
+bool profile_is_job(const struct profile *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const char *kind = profile_table_kind(p->entries[i].section);
+
+		if (!kind || !strcmp(kind, "variant"))
+			return true;
+	}
+	return false;
+}
+
 static int fail(struct load *load, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static int fail(struct load *load, const char *fmt, ...)

@@ -48,6 +48,9 @@ void profile_done(struct profile *p);
 int profile_apply(
 	const struct profile *p, const char *variant, struct config *cfg, struct err *err);
 
+/* Whether it sets a knob or has a variant: tables alone are no job. */
+bool profile_is_job(const struct profile *p);
+
 /* The KIND of table that a section "KIND.NAME" is: variant, accelerator, remote or external.knob;
  * NULL when it is none. */
 const char *profile_table_kind(const char *section);

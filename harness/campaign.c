@@ -219,10 +219,11 @@ static void print_runs(const struct campaign *c)
 		struct cost cost = estimate_cell(cell, c->image_bytes);
 		char time[UNITS_MAX], bytes[UNITS_MAX];
 
-		printf("  %-10s %-12s %4d GPUs  repeat %d  %d x %d steps of %d images  %s  %s\n",
+		printf("  %-10s %-12s %4d GPU%s  repeat %d of %d  %d x %d steps of %d images  %s  %s\n",
 			cell->source->name, cell->variant->name ? cell->variant->name : "",
-			cell->gpus, cell->repeat, cell_epochs(cell), cell->variant->steps,
-			cell->variant->batch, units_human_duration(cost.seconds, time),
+			cell->gpus, cell->gpus == 1 ? " " : "s", cell->repeat + 1, cell->repeats,
+			cell_epochs(cell), cell->variant->steps, cell->variant->batch,
+			units_human_duration(cost.seconds, time),
 			units_human_bytes(cost.bytes, bytes));
 	}
 }

@@ -101,6 +101,49 @@ static json_t *list_accelerators(struct err *err)
 	return NULL;
 }
 
+static json_t *remote(const struct profile *p, const char *name)
+{
+	static const char *const keys[] = {"bandwidth", "latency", "source"};
+	json_t *o = json_object();
+
+	json_object_set_new(o, "name", json_string(name));
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *value = profile_value(p, "remote", name, keys[i]);
+
+		json_object_set_new(o, keys[i], json_string(value ? value : ""));
+	}
+	return o;
+}
+
+static json_t *list_remotes(struct err *err)
+{
+	AUTO(free) char *path = profile_find("remotes", err);
+	struct profile p = {0};
+	json_t *all = NULL;
+	char **names = NULL;
+
+	if (path && !profile_load(path, &p, err)) {
+		all = json_array();
+		names = profile_tables(&p, "remote");
+	}
+	for (char **n = names; n && *n; n++)
+		json_array_append_new(all, remote(&p, *n));
+	list_free(names);
+	profile_done(&p);
+	return all;
+}
+
+/* Whether it can be run; one that cannot be read is shown, so that running it tells why. */
+static bool is_job(const char *path)
+{
+	struct profile p = {0};
+	struct err ignored;
+	bool job = profile_load(path, &p, &ignored) || profile_is_job(&p);
+
+	profile_done(&p);
+	return job;
+}
+
 static json_t *list_profiles(struct err *err)
 {
 	char **names = profile_names();
@@ -109,7 +152,8 @@ static json_t *list_profiles(struct err *err)
 	for (char **n = names; n && *n; n++) {
 		AUTO(free) char *path = profile_find(*n, err);
 
-		json_array_append_new(all, entry(*n, path ? path : ""));
+		if (path && is_job(path))
+			json_array_append_new(all, entry(*n, path));
 	}
 	list_free(names);
 	return all;
@@ -124,6 +168,7 @@ static const struct {
 	{"layers", list_layers},
 	{"policies", list_policies},
 	{"accelerators", list_accelerators},
+	{"remotes", list_remotes},
 	{"profiles", list_profiles},
 };
 
@@ -141,7 +186,11 @@ static void print_text(const json_t *all)
 
 		json_object_foreach(o, key, value) last = json_string_value(value);
 		value = json_object_get(o, "default");
-		printf("%-24s %s", name, last);
+		printf("%-24s ", name);
+		if (json_object_get(o, "bandwidth"))
+			printf("%s, %s; ", json_string_value(json_object_get(o, "bandwidth")),
+				json_string_value(json_object_get(o, "latency")));
+		printf("%s", last);
 		if (json_is_string(value))
 			printf(" [%s]", json_string_value(value));
 		value = json_object_get(o, "images_per_s");
@@ -161,8 +210,10 @@ static int unknown(const char *what, struct err *err)
 	if (what)
 		near = err_nearest(what, names, ARRAY_SIZE(lists));
 	err_set(err, EINVAL,
-		"list %s: give one of knobs, sources, layers, policies, accelerators, profiles%s%s%s",
-		what ? what : "", near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+		"list%s%s: give one of knobs, sources, layers, policies, accelerators, remotes, "
+		"profiles%s%s%s",
+		what ? " " : "", what ? what : "", near ? "; did you mean " : "", near ? near : "",
+		near ? "?" : "");
 	return EXIT_USAGE;
 }
 

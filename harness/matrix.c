@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "harness/pipeline.h"
 
 #define TFRECORD_STREAMS 10   /* tf_cnn_benchmarks: interleave's cycle_length */
 #define IMAGEFOLDER_WORKERS 8 /* NVIDIA's ResNet-50 scripts for the V100 */
@@ -21,7 +22,7 @@ static int fill_variant(
 
 	v->name = name;
 	v->cfg = settings_config(s, name, err);
-	if (!v->cfg)
+	if (!v->cfg || pipeline_check_cpus(v->cfg, err))
 		return -EINVAL;
 	acc = v->cfg->bench.accelerator;
 	r = accelerator_find(s->profile.path ? &s->profile : NULL, acc, &v->acc, err);
@@ -31,8 +32,8 @@ static int fill_variant(
 	v->batch = (int)(v->cfg->bench.batch ? v->cfg->bench.batch : v->acc.batch);
 	v->batch_asked = v->batch;
 	v->steps = (int)v->cfg->bench.steps;
-	if (v->cfg->bench.gpu_rate) {
-		v->images_per_s = (double)v->cfg->bench.gpu_rate;
+	if (v->cfg->bench.gpu_rate > 0) {
+		v->images_per_s = v->cfg->bench.gpu_rate;
 		accelerator_done(&v->acc);
 	}
 	return 0;

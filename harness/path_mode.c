@@ -221,8 +221,9 @@ static void say_gpus(const struct path_mode *p)
 	const struct variant *v = &p->matrix.variants[0];
 
 	if (v->acc.name)
-		fprintf(p->out,
-			"No --gpu-rate given: each GPU is a %s (%s), %.0f images/s, batch %d\n",
+		fprintf(p->out, "%s: each GPU is a %s (%s), %.0f images/s, batch %d\n",
+			settings_is_default(v->cfg, "bench.gpu_rate") ? "No --gpu-rate given"
+								      : "--gpu-rate is 0",
 			v->acc.name, v->acc.label, v->images_per_s, v->batch);
 	if (settings_is_default(p->settings->cfg, "bench.gpus"))
 		fprintf(p->out, "No --gpus given: %s\n", p->settings->cfg->bench.gpus);

@@ -82,6 +82,22 @@ static int parse_cpus(const char *text, cpu_set_t *ret, struct err *err)
 	return 0;
 }
 
+int pipeline_check_cpus(const struct config *cfg, struct err *err)
+{
+	cpu_set_t asked, own;
+	int r = parse_cpus(cfg->bench.cpus, &asked, err);
+
+	if (r || sched_getaffinity(0, sizeof(own), &own) < 0)
+		return r;
+	for (size_t i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &asked) && !CPU_ISSET(i, &own))
+			return err_set(err, EINVAL,
+				"bench.cpus=%s: CPU %zu is not here, or not for this process, which "
+				"has %d; see taskset -cp $$",
+				cfg->bench.cpus, i, CPU_COUNT(&own));
+	return 0;
+}
+
 static int make_lane(struct pipeline *p, struct lane *lane, size_t bytes)
 {
 	slab_pool_init(&lane->pool);

@@ -169,4 +169,7 @@ void worker_watchdog(struct pipeline *p, int64_t now_ns);
 /* -ETIMEDOUT, and err says who does not return from which file. */
 int worker_explain_stuck(const struct pipeline *p, int64_t now_ns, struct err *err);
 
+/* Whether bench.cpus names CPUs that this process may use: 0, or -EINVAL and err. */
+int pipeline_check_cpus(const struct config *cfg, struct err *err);
+
 #endif

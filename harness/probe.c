@@ -89,7 +89,7 @@ static int probe_once(const struct cell *c, const struct dataset *data, const ch
 		return r;
 	if (!r) {
 		ret->bytes = (int64_t)res.job.bytes_consumed;
-		ret->images_per_s = res.job.images_per_s;
+		ret->images_per_s = ret->bytes ? res.job.images_per_s : 0;
 		if (res.samples_read)
 			ret->image_bytes = (uint32_t)(ret->bytes / (int64_t)res.samples_read);
 		run_result_done(&res);

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/units.h"
 
 #define WIDTH_MAX 100
+#define NEARLY_S 1 /* an estimate does not know better */
 #define ERASE "\r\033[K"
 
 void progress_init(struct progress *p, bool quiet, int runs)
@@ -21,6 +23,16 @@ void progress_init(struct progress *p, bool quiet, int runs)
 	*p = (struct progress){.quiet = quiet,
 		.terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0,
 		.runs = runs};
+}
+
+/* A line that is as wide as the terminal wraps on some. */
+static int width(void)
+{
+	struct winsize w;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) < 0 || !w.ws_col || w.ws_col > WIDTH_MAX)
+		return WIDTH_MAX;
+	return w.ws_col - 1;
 }
 
 static void name_of(const struct cell *c, char *buf, size_t len)
@@ -57,9 +69,10 @@ void progress_tick(const struct run_progress *now, void *arg)
 		snprintf(step, sizeof(step), "epoch %d/%d step %d/%d  %.0f images/s  AU %.1f%%",
 			now->epoch, now->epochs, now->step, now->steps, now->images_per_s,
 			100 * now->au);
-	snprintf(line, sizeof(line), "[%d/%d] %s: %s  %s left", p->run, p->runs, name, step,
-		units_human_duration(left, eta));
-	fprintf(stderr, ERASE "%.*s", WIDTH_MAX, line);
+	snprintf(line, sizeof(line), "[%d/%d] %s: %s  %s%s", p->run, p->runs, name, step,
+		left < NEARLY_S ? "nearly done" : units_human_duration(left, eta),
+		left < NEARLY_S ? "" : " left");
+	fprintf(stderr, ERASE "%.*s", width(), line);
 	fflush(stderr);
 }
 

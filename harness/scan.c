@@ -383,6 +383,10 @@ static int list_tree(struct scan *s, int root)
 	if (r)
 		return r;
 	decide(s);
+	if (s->d.n_files && !s->d.bytes)
+		return err_set(&s->err, ENODATA,
+			"%s: no %s in it has a byte; give a folder with data", s->root,
+			s->d.format == FORMAT_TFRECORD ? "shard" : "picture");
 	return s->d.n_files ? make_samples(&s->d) : -ENODATA;
 }
 

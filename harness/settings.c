@@ -63,13 +63,18 @@ static int ignore_seen(const char *name, const char *value, void *arg, struct er
 static struct cli command_line(option_fn *each, void *arg)
 {
 	return (struct cli){.program = "run-bench",
-		.usage = "run-bench [run] [-p PROFILE] [--KNOB=VALUE]... [-o DIR] [--dry-run]\n"
-			 "run-bench PATH [--gpus N] [--gpu-rate IMAGES_PER_S] [--batch B]\n"
-			 "run-bench report DIR\n"
-			 "run-bench clean\n"
-			 "run-bench list knobs|sources|layers|policies|accelerators|profiles",
+		.usage =
+			"run-bench [run] [-p PROFILE] [--KNOB=VALUE]... [-o DIR] [--dry-run]\n"
+			"run-bench PATH [--gpus N] [--gpu-rate IMAGES_PER_S] [--batch B]\n"
+			"run-bench report DIR\n"
+			"run-bench clean\n"
+			"run-bench list knobs|sources|layers|policies|accelerators|remotes|profiles",
 		.summary = "Measures how far a storage is from feeding emulated GPUs: synthetic "
-			   "data, a cache, a remote disk, or any mount, with the same work.",
+			   "data, a cache, a remote disk, or any mount, with the same work. "
+			   "`run` does the runs of a profile, `PATH` a folder's within a minute. "
+			   "`report` writes report.html of a folder of results anew. `clean` "
+			   "removes what ended runs left (mounts, work folders) and unused data. "
+			   "`list` names what there is.",
 		.options = options,
 		.owner = OWNER_ANY,
 		.seen = each,
@@ -115,6 +120,18 @@ int settings_apply(struct settings *s, struct err *err)
 	return 0;
 }
 
+/* A profile of tables alone serves who picks from them. */
+static int check_job(struct settings *s, struct err *err)
+{
+	int r = settings_apply(s, err);
+
+	if (r || profile_is_job(&s->profile) || !settings_is_default(s->cfg, "bench.accelerator"))
+		return r;
+	return err_set(err, EINVAL,
+		"%s: sets no knob, so there is nothing to run; see `run-bench list profiles`",
+		s->profile.path);
+}
+
 int settings_load_profile(struct settings *s, const char *fallback, struct err *err)
 {
 	const char *name = s->profile_name ? s->profile_name : fallback;
@@ -126,7 +143,7 @@ int settings_load_profile(struct settings *s, const char *fallback, struct err *
 		if (r)
 			return r;
 	}
-	return settings_apply(s, err);
+	return name ? check_job(s, err) : settings_apply(s, err);
 }
 
 char *settings_profile_label(const char *name)
@@ -219,7 +236,7 @@ bool settings_from_option(const struct config *cfg, const char *dotted)
 int settings_numbers(
 	const char *knob, const char *text, int most, int **ret, size_t *ret_n, struct err *err)
 {
-	size_t n = 0;
+	size_t n = 0, kept = 0, k;
 	char **words = list_split(text, ',', &n);
 	AUTO(free) int *numbers = calloc(n + 1, sizeof(*numbers));
 	int r = words && numbers ? 0 : -ENOMEM;
@@ -234,12 +251,15 @@ int settings_numbers(
 			r = err_set(err, EINVAL,
 				"%s=%s: \"%s\" is no number from 1 to %d; give e.g. 1,2,4,8", knob,
 				text, words[i], most);
-		numbers[i] = (int)v;
+		for (k = 0; !r && k < kept && numbers[k] != (int)v;)
+			k++;
+		if (!r && k == kept)
+			numbers[kept++] = (int)v;
 	}
 	list_free(words);
 	if (r)
 		return r;
 	*ret = TAKE(numbers);
-	*ret_n = n;
+	*ret_n = kept;
 	return 0;
 }

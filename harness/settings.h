@@ -52,7 +52,7 @@ bool settings_from_option(const struct config *cfg, const char *dotted);
 /* Whether nobody gave it. */
 bool settings_is_default(const struct config *cfg, const char *dotted);
 
-/* Comma list of whole numbers 1..most, as bench.gpus has: *ret is malloc'ed. */
+/* Comma list of whole numbers 1..most, as bench.gpus has: each once. *ret is malloc'ed. */
 int settings_numbers(
 	const char *knob, const char *text, int most, int **ret, size_t *ret_n, struct err *err);
 

@@ -43,7 +43,9 @@ int work_dir_open(struct work_dir *w, const char *root, struct err *err)
 
 	*w = (struct work_dir){.lock = -1};
 	if (r)
-		return err_set(err, -r, "%s: %s", root, strerror(-r));
+		return err_set(err, -r,
+			"%s: %s; set XDG_CACHE_HOME to a folder that can be written", root,
+			strerror(-r));
 	if (asprintf(&w->path, "%s/%d-XXXXXX", root, (int)getpid()) < 0) {
 		w->path = NULL;
 		return err_set(err, ENOMEM, "out of memory");

@@ -122,10 +122,9 @@ static void write_picture(FILE *out, const struct picture *kind, const struct dr
 		html_text(out, d->alt);
 		fputs("</p>\n<figcaption>", out);
 	}
-	fprintf(out,
-		"Medians; bars span least to most of the repeats. Data: "
-		"<a href=\"%s.csv\">%s.csv</a>",
-		kind->name, kind->name);
+	fprintf(out, "Medians%s. Data: <a href=\"%s.csv\">%s.csv</a>",
+		kind->curve ? "; bars span least to most of the repeats" : "", kind->name,
+		kind->name);
 	if (d->png)
 		fprintf(out, ", for slides: <a href=\"%s.png\">%s.png</a>", kind->name, kind->name);
 	fputs("</figcaption></figure></section>\n", out);
@@ -237,6 +236,8 @@ static void write_value(FILE *out, const char *key, const json_t *value)
 
 	if (json_is_string(value)) {
 		html_text(out, json_string_value(value));
+	} else if (json_is_null(value)) {
+		fputs("none", out);
 	} else if (json_is_number(value) && ends_with(key, "_bytes")) {
 		fputs(units_human_bytes(json_number_value(value), human), out);
 	} else {

@@ -12,7 +12,7 @@ do for [i = 1:|gpus|] { set xtics add (sprintf('%d', gpus[i]) i) }
 set ytics 0, step(high)
 set arrow 1 from graph 0, first 100 to graph 1, first 100 nohead dashtype 2 \
 	linecolor rgb s0 linewidth 1.5 back
-set key top right horizontal outside textcolor variable samplen -1 height 0 width 2
+set key top right horizontal outside textcolor variable samplen 1 height 0 width 2
 form = n * |gpus| > (narrow ? 4 : 16) ? '%.0f' : '%.1f'
 fits(y) = y > high * 0.1
 plot for [i = 1:n] csv skip 1 using (bar(i)):4:(width * 0.92) \

@@ -187,6 +187,8 @@ def test_quiet_json_and_dry_run(bench):
     assert p.out.startswith("4 runs, about ") and p.out.count("\n") == 5, p.out
     assert " of memory" in p.out and " of data are made in " in p.out and " requests" in p.out
     assert sorted(os.listdir(bench.dir)) == before, "a dry run wrote something"
+    p = bench.run("-p", "small.ini", "--dry-run", "--bench.repeats=2", "--bench.repeats_last=0", "--gpus=1,1")
+    assert "1 GPU   repeat 1 of 2" in p.out and "repeat 2 of 2" in p.out and "1 GPUs" not in p.out, p.out
     bench.nothing_left()
 
 
@@ -206,13 +208,16 @@ def test_a_dry_run_mounts_nothing(bench):
 
 
 def test_lists(bench):
-    for what in ("knobs", "sources", "layers", "policies", "accelerators", "profiles"):
+    for what in ("knobs", "sources", "layers", "policies", "accelerators", "remotes", "profiles"):
         rows = json.loads(bench.run("list", what, "--json").out)
         text = bench.run("list", what).out.splitlines()
         assert [row["name"] for row in rows] == [line.split()[0] for line in text], what
-        assert len(rows) > 1
+        assert len(rows) > 1 or what == "profiles"
     names = [row["name"] for row in json.loads(bench.run("list", "profiles", "--json").out)]
-    assert "quick" in names and "accelerators" in names
+    assert "quick" in names and "accelerators" not in names and "remotes" not in names, "tables are no jobs"
+    assert re.search(r"^lan-nas +360MB/s, 2.8ms; bandwidth: ", bench.run("list", "remotes").out, re.M)
+    help = " ".join(bench.run("--help").out.split())
+    assert "`clean` removes what ended runs left" in help and "remotes|profiles" in help, help
 
 
 def test_clean_leaves_what_lives(bench):

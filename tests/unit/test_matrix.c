@@ -136,8 +136,8 @@ static void test_rates_and_batches(void **state)
 	assert_int_equal(cell_samples(&f.m.cells[0]), 500);
 	assert_int_equal(variant_readers(&f.m.variants[0]), 10);
 	done(&f);
-	assert_int_equal(build(&f, ACCELERATOR BENCH, "--gpu-rate=77", false), 0);
-	assert_true(f.m.variants[0].images_per_s == 77);
+	assert_int_equal(build(&f, ACCELERATOR BENCH, "--gpu-rate=77.5", false), 0);
+	assert_true(f.m.variants[0].images_per_s == 77.5);
 	assert_null(f.m.variants[0].acc.name);
 	assert_int_equal(f.m.variants[0].batch, 10);
 	done(&f);

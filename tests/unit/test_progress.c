@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include "common/cleanup.h"
 #include "harness/progress.h"
@@ -116,6 +117,44 @@ static void test_a_terminal_gets_a_line_that_rewrites_itself(void **state)
 	assert_true(seconds >= 20 && seconds <= 25);
 }
 
+static void narrow(void)
+{
+	struct winsize w = {.ws_row = 24, .ws_col = 40};
+
+	assert_int_equal(ioctl(STDERR_FILENO, TIOCSWINSZ, &w), 0);
+	a_run_of_two(false);
+}
+
+static void test_a_line_stays_within_a_narrow_terminal(void **state)
+{
+	char *line;
+
+	setenv("TERM", "xterm", 1);
+	line = strstr(capture(narrow, true), "\033[K[1/2] synthetic, 1 GPU: epoch");
+	assert_non_null(line);
+	assert_int_equal(strcspn(line + strlen("\033[K"), "\r"), 39);
+}
+
+static void nearly(void)
+{
+	const struct cell one = {
+		.source = source_find("synthetic"), .variant = &plain, .gpus = 1, .repeats = 1};
+	struct progress p;
+
+	progress_init(&p, false, 1);
+	progress_start(&p, &one, 0.01, 0);
+}
+
+static void test_an_estimate_that_is_over_is_no_zero(void **state)
+{
+	char *text;
+
+	setenv("TERM", "xterm", 1);
+	text = capture(nearly, true);
+	assert_non_null(strstr(text, "starting  nearly done"));
+	assert_null(strstr(text, "left"));
+}
+
 static void test_a_dumb_terminal_is_a_file(void **state)
 {
 	setenv("TERM", "dumb", 1);
@@ -136,6 +175,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_file_gets_one_line_a_run),
 		cmocka_unit_test(test_a_terminal_gets_a_line_that_rewrites_itself),
+		cmocka_unit_test(test_a_line_stays_within_a_narrow_terminal),
+		cmocka_unit_test(test_an_estimate_that_is_over_is_no_zero),
 		cmocka_unit_test(test_a_dumb_terminal_is_a_file),
 		cmocka_unit_test(test_quiet_is_silent),
 	};

@@ -231,6 +231,8 @@ static void test_what_is_no_data_set(void **state)
 	expect_failure(file, ENOTDIR, "Not a directory");
 	put("only-at-the-root.jpg");
 	expect_failure(root, ENODATA, "class folders");
+	free(scratch_file(root, "n01/empty.jpg", ""));
+	expect_failure(root, ENODATA, "no picture in it has a byte");
 }
 
 static void test_a_sample_of_thousands(void **state)
