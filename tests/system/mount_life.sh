@@ -44,12 +44,19 @@ kill -TERM "$PID"
 ended "$PID"
 not mounted
 
-# ---- again at once, with the same disk tier: its lock is waited for ----
-for _ in 1 2 3; do
+# ---- again at once, with the same disk tier, all CPUs busy: its lock is waited for ----
+busy=()
+for _ in $(seq $(($(nproc) < 4 ? $(nproc) : 4))); do
+	timeout 60 sh -c 'while :; do :; done' &
+	busy+=($!)
+done
+for _ in 1 2 3 4 5 6 7 8; do
 	start data -o disk.path="$T/tier"
 	cat "$M/sub/file" >/dev/null
 	umount "$M"
 done
+kill "${busy[@]}"
+wait "${busy[@]}" || true
 ended "$PID"
 
 # ---- an interrupt before it is mounted leaves nothing ----
