@@ -537,6 +537,11 @@ int main(int argc, char **argv)
 			 "cachefs-ctl drop MOUNT [PATH]... [--json]\n"
 			 "cachefs-ctl warm MOUNT [PATH]... [--json]",
 		.summary = "Shows what a cachefs mount does, makes it forget, or fills its tiers.",
+		.examples =
+			"cachefs-ctl stats /data                  # on a terminal: a summary\n"
+			"cachefs-ctl stats /data | grep layers    # lines KEY VALUE, all there is\n"
+			"cachefs-ctl warm /data train/n01440764\n"
+			"cachefs-ctl drop /data",
 		.options = options,
 		.seen = option_seen,
 		.arg = &c};
