@@ -142,8 +142,9 @@ void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off
 
 	if (!s) {
 		s = oldest_stream(shard);
-		*s = (struct stream){.key = key, .next = end, .used = ++shard->clock};
-		return;
+		*s = (struct stream){.key = key, .next = off};
+		if (off) /* it may be random; who begins at the front reads on */
+			s->next = end;
 	}
 	s->used = ++shard->clock;
 	if (end <= s->next) /* again, or late */

@@ -5,7 +5,7 @@
  *              next ──┐        ahead ──┐
  *      file    ███████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒······ window: FIRST blocks, doubled with each read, up to readahead.max
  *
- * A first read is no stream, and a read elsewhere begins another one. What is fetched for nothing has a
+ * A first read counts if it begins at the front; a read elsewhere may begin another stream. What is fetched for nothing has a
  * bound: fetching ahead spends credit, reading what was fetched gives it back, and any read of a large file
  * earns a share of its bytes (readahead.waste). Credit is at most a quarter of mem.capacity, so that blocks are
  * not pushed out before they are read, and many readers share that. Random readers, whose streams end at

@@ -239,22 +239,24 @@ int stack_read_now(
 	struct stack *s, const struct object *obj, uint64_t off, size_t len, struct reply *ret)
 {
 	char *scratch = ret->scratch, *end = scratch ? scratch + ret->scratch_len : NULL;
+	uint64_t at = off, left = len;
 	int r = 0;
 
 	ret->n = ret->n_ext = 0;
-	readahead_note(&s->readahead, obj, off, len);
-	while (len && !r) {
+	while (left && !r) {
 		struct extent ext;
 
-		r = ret->n == REPLY_PARTS ? -EAGAIN : store_lend(stack_top(s), obj, off, len, &ext);
+		r = ret->n == REPLY_PARTS ? -EAGAIN : store_lend(stack_top(s), obj, at, left, &ext);
 		if (r < 0)
 			break;
-		off += ext.len;
-		len -= ext.len;
+		at += ext.len;
+		left -= ext.len;
 		r = add_extent(ret, &ext, &scratch, end);
 	}
 	if (r < 0)
 		reply_put(ret);
+	else
+		readahead_note(&s->readahead, obj, off, len);
 	return r;
 }
 
@@ -267,7 +269,12 @@ void reply_put(struct reply *r)
 
 int stack_read_later(struct stack *s, const struct object *obj, struct parked *p)
 {
-	return waits_park(&s->waits, obj, p);
+	uint64_t off = p->off, len = p->len; /* p may be gone by then */
+	int r = waits_park(&s->waits, obj, p);
+
+	if (!r) /* now that what is asked for goes first */
+		readahead_note(&s->readahead, obj, off, len);
+	return r;
 }
 
 void stack_cancel(struct stack *s, struct parked *p)
