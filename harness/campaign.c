@@ -228,6 +228,29 @@ static void print_runs(const struct campaign *c)
 	}
 }
 
+/* The same, for programs. */
+static void dump_plan(const struct campaign *c)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < c->matrix.n_cells; i++) {
+		const struct cell *cell = &c->matrix.cells[i];
+		struct cost cost = estimate_cell(cell, c->image_bytes);
+
+		json_array_append_new(
+			all, json_pack("{s:s, s:s?, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f}",
+				     "source", cell->source->name, "variant", cell->variant->name,
+				     "gpus", cell->gpus, "repeat", cell->repeat, "repeats",
+				     cell->repeats, "epochs", cell_epochs(cell), "steps",
+				     cell->variant->steps, "batch", cell->variant->batch, "seconds",
+				     cost.seconds, "bytes", cost.bytes, "requests", cost.requests));
+	}
+	all = json_pack("{s:o}", "runs", all);
+	json_dumpf(all, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(all);
+}
+
 /* Lowers batches to what the caller has found to fit. */
 static void scale_batches(struct campaign *c)
 {
@@ -552,6 +575,10 @@ static int steps_of_campaign(struct campaign *c, struct err *err)
 		r = plan(c, err);
 	if (r)
 		return r;
+	if (c->settings->dry_run && c->settings->json) {
+		dump_plan(c);
+		return 0;
+	}
 	if (c->settings->dry_run) {
 		say_plan(c, stdout);
 		print_runs(c);

@@ -229,9 +229,20 @@ static bool too_short(const json_t *record, const json_t *earlier)
 	return steps < STEPS_LEAST || steps < QUEUES_LEAST * doubt_queue(record);
 }
 
+/* run-bench PATH does one run unless told; a doubt about each of its figures would say nothing, so
+ * its report has a sentence instead. */
+static bool single_by_design(const json_t *record)
+{
+	const json_t *knob = json_object_get(json_object_get(record, "knobs"), "bench.repeats");
+	const char *from = json_string_value(json_object_get(knob, "from"));
+	const char *profile = record_text(record, "profile");
+
+	return profile && !strcmp(profile, "path") && from && !strcmp(from, "default");
+}
+
 static bool few_repeats(const json_t *record, const json_t *earlier)
 {
-	return record_number(record, "repeats") < REPEATS_LEAST;
+	return !single_by_design(record) && record_number(record, "repeats") < REPEATS_LEAST;
 }
 
 /* The data are fewer than what was read in an epoch. */

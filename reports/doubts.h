@@ -6,11 +6,16 @@
 #include "reports/model.h"
 
 struct doubt_text {
-	const char *name, *means, *remedy;
+	const char *name;
+	const char *brief; /* means, in a few words; "": unknown */
+	const char *means, *remedy;
 };
 
 /* Of a name this version does not know, means and remedy say so. */
 struct doubt_text doubt_find(const char *name);
+
+/* The same, where the records of m tell more. */
+struct doubt_text doubt_explain(const struct model *m, const char *name);
 
 /* {"few-repeats": {"cached": [1, 2], ...}, ...}: label of a series, numbers of GPUs; in order of
  * appearance, of all runs or (only_gpus not 0) of those with that many GPUs; the caller's. */

@@ -171,7 +171,7 @@ static void write_doubts(FILE *out, const struct page *p)
 		fputs("<dl class=\"doubts\">\n", out);
 	json_object_foreach(doubts, name, where)
 	{
-		struct doubt_text text = doubt_find(name);
+		struct doubt_text text = doubt_explain(p->model, name);
 
 		fputs("<div><dt>", out);
 		html_text(out, name);

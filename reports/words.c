@@ -329,11 +329,15 @@ static void say_doubts(FILE *out, const struct model *m)
 
 	json_object_foreach(doubts, name, where)
 	{
+		const char *brief = doubt_explain(m, name).brief;
+
 		fprintf(out, "%s%s", before, name);
+		if (*brief)
+			fprintf(out, " (%s)", brief);
 		before = ", ";
 	}
 	if (json_object_size(doubts))
-		fputc('.', out);
+		fputs("; see Doubts in the report.", out);
 	json_decref(doubts);
 }
 
@@ -386,7 +390,46 @@ static const json_t *main_run(const struct model *m)
 	return NULL;
 }
 
-static void say_setting(FILE *out, const json_t *run)
+/* Samples that runs at as many GPUs had to read; NaN: not known. */
+static double samples_there(const struct model *m, const json_t *run)
+{
+	double gpus = record_number(run, "gpus"), there;
+	json_t *record;
+	size_t i;
+
+	json_array_foreach(m->records, i, record)
+	{
+		there = record_number(record, "data.samples");
+		if (!isnan(there) && record_number(record, "gpus") <= gpus &&
+			record_number(record, "gpus") >= gpus)
+			return there;
+	}
+	return NAN;
+}
+
+/* "30,720 images, 2.4% of ImageNet's"; or of fewer there, how often each is read in an epoch. */
+static void say_images(FILE *out, double images, double there, double share)
+{
+	char buf[WORDS_MAX], times[WORDS_MAX];
+
+	if (there > 0 && there < images && images / there < 1.5)
+		fprintf(out, " %s images, some read twice in an epoch.", words_count(there, buf));
+	else if (there > 0 && there < images)
+		fprintf(out, " %s images, each read about %s times in an epoch.",
+			words_count(there, buf), words_count(images / there, times));
+	else
+		fprintf(out, " %s images, %.2g%% of ImageNet's.", words_count(images, buf), share);
+}
+
+/* Of one run nobody knows the spread. By its design PATH does one, and raises no doubt about it. */
+static void say_single(FILE *out, const json_t *run)
+{
+	if (!strcmp(record_text(run, "profile") ? record_text(run, "profile") : "", "path") &&
+		record_number(run, "repeats") <= 1)
+		fputs(" One run each: to compare figures, add --bench.repeats=3.", out);
+}
+
+static void say_setting(FILE *out, const struct model *m, const json_t *run)
 {
 	double rate = record_number(run, "nominal_images_per_s"),
 	       batch = record_number(run, "batch");
@@ -404,9 +447,10 @@ static void say_setting(FILE *out, const json_t *run)
 		fprintf(out, ", scaled %.3gx from %.0f", full / batch, full);
 	fputc('.', out);
 	if (images > 0)
-		fprintf(out, " %s images, %.2g%% of ImageNet's.", words_count(images, buf), share);
+		say_images(out, images, samples_there(m, run), share);
 	if (why)
 		fprintf(out, " Scaled down: %s.", why);
+	say_single(out, run);
 }
 
 char *words_setting(const struct model *m)
@@ -419,7 +463,7 @@ char *words_setting(const struct model *m)
 	if (!out)
 		return NULL;
 	if (run && !model_accelerators_differ(m))
-		say_setting(out, run);
+		say_setting(out, m, run);
 	fclose(out);
 	return text ? text_plain(text) : NULL;
 }

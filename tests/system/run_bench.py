@@ -189,6 +189,8 @@ def test_quiet_json_and_dry_run(bench):
     assert sorted(os.listdir(bench.dir)) == before, "a dry run wrote something"
     p = bench.run("-p", "small.ini", "--dry-run", "--bench.repeats=2", "--bench.repeats_last=0", "--gpus=1,1")
     assert "1 GPU   repeat 1 of 2" in p.out and "repeat 2 of 2" in p.out and "1 GPUs" not in p.out, p.out
+    runs = json.loads(bench.run("-p", "small.ini", "--dry-run", "--json").out)["runs"]
+    assert len(runs) == 4 and runs[0]["source"] == "synthetic" and runs[0]["seconds"] > 0, runs
     bench.nothing_left()
 
 

@@ -222,6 +222,10 @@ static void test_too_little_measured(void **state)
 	EXPECT("", {"epochs", "3"}, {"steady.images", "51200"});
 	EXPECT("too-short", {"epochs", "3"}, {"steady.images", "50000"});
 	EXPECT("few-repeats", {"repeats", "2"});
+	EXPECT("", {"repeats", "1"}, {"profile", "'path'"},
+		{"knobs", "{'bench.repeats':{'from':'default'}}"});
+	EXPECT("few-repeats", {"repeats", "1"}, {"profile", "'path'"},
+		{"knobs", "{'bench.repeats':{'from':'option'}}"});
 }
 
 static void test_reads_that_are_more_than_was_asked(void **state)
