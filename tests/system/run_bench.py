@@ -5,6 +5,7 @@ from records alone, and `clean` removes what runs left and nothing else."""
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
