@@ -71,6 +71,15 @@ static char *manifest_head(const struct set *s, uint64_t bytes)
 	return ret;
 }
 
+static int cannot_write(const char *file, int r, struct err *err)
+{
+	bool full = r == -ENOSPC || r == -EDQUOT;
+
+	return err_set(err, -r, "cannot write %s: %s; %s", file, strerror(-r),
+		full ? "free space and give the same command"
+		     : "give a folder that can be written to");
+}
+
 static int other_set(const char *file, const char *line, struct err *err)
 {
 	const char *end = memchr(line, '\n', strnlen(line, HEAD_SHOWN));
@@ -228,7 +237,7 @@ static int start_journal(struct journal *j, const char *head, struct err *err)
 		r = -errno;
 	if (r < 0) {
 		unlinkat(j->dirfd, JOURNAL_NAME, 0);
-		return err_set(err, -r, JOURNAL_NAME ": %s", strerror(-r));
+		return cannot_write(JOURNAL_NAME, r, err);
 	}
 	j->end = (off_t)strlen(head);
 	return 0;
@@ -247,7 +256,7 @@ static int open_journal(struct journal *j, struct err *err)
 		j->fd = openat(j->dirfd, JOURNAL_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	}
 	if (j->fd < 0)
-		return err_set(err, errno, "cannot write " JOURNAL_NAME ": %s", strerror(errno));
+		return cannot_write(JOURNAL_NAME, -errno, err);
 	if (!head)
 		return err_set(err, ENOMEM, "no memory");
 	r = read_journal(j, head, err);
@@ -366,7 +375,7 @@ int journal_finish(struct journal *j, struct err *err)
 
 	if (r < 0) {
 		unlinkat(j->dirfd, MANIFEST_TMP, 0);
-		return err_set(err, -r, "cannot write " MANIFEST_NAME ": %s", strerror(-r));
+		return cannot_write(MANIFEST_NAME, r, err);
 	}
 	unlinkat(j->dirfd, JOURNAL_NAME, 0);
 	return 0;

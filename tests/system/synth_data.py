@@ -464,7 +464,7 @@ class Told(Scratch):
         os.chmod(self.dir, 0o755)
         done = run(self.path("set"), "--samples", 3, **drop)
         self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertRegex(done.stderr, r"\Asynth-data: [^\n]*cannot write manifest.partial: Permission denied\n\Z")
+        self.assertRegex(done.stderr, r"\Asynth-data: [^\n]*cannot write manifest.partial: Permission denied; give a folder that can be written to\n\Z")
 
     def test_progress_on_a_terminal(self):
         master, slave = pty.openpty()
@@ -539,6 +539,15 @@ class InsideNamespace(Scratch):
         done = run(self.path("small/set"), "--samples", 600)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"\Asynth-data: [^\n]*: needs \d+(\.\d)? MB, but \d+(\.\d)? MB are free; free space,[^\n]*\n\Z")
+        self.assertEqual(os.listdir(self.path("small/set")), [])
+
+    def test_no_room_for_a_line(self):
+        self.mount("size=1M")
+        with open(self.path("small/filler"), "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 1 << 20)
+        done = run(self.path("small/set"), "--samples", 6)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"\Asynth-data: [^\n]*cannot write manifest.partial: No space left on device; free space and[^\n]*\n\Z")
         self.assertEqual(os.listdir(self.path("small/set")), [])
 
     def test_no_inodes(self):
