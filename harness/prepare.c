@@ -207,8 +207,10 @@ static int fit_disks(struct prepared *p, struct matrix *m, const char *work, str
 	char have[UNITS_MAX];
 	int r;
 
-	if (share < 0 || share == 1)
-		return (int)share < 0 ? (int)share : 0;
+	if (share < 0)
+		return (int)share;
+	if (share == 1 || !tightest.path)
+		return 0;
 	tightest.path = where = strdup(tightest.path);
 	if (!where)
 		return -ENOMEM;
