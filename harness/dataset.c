@@ -127,8 +127,7 @@ static int parse_header(struct parser *p, char *line)
 	return 0;
 }
 
-/* Room for one more element; arrays grow by half. */
-static int grow(void *arrayp, uint32_t n, uint32_t *cap, size_t size)
+int dataset_grow(void *arrayp, uint32_t n, uint32_t *cap, size_t size)
 {
 	uint32_t want = *cap + *cap / 2 + 256;
 	void *more;
@@ -160,7 +159,7 @@ static int parse_file(struct parser *p, char *s)
 	*end = 0;
 	if (!dataset_path_ok(path))
 		return bad(p, "the path leaves the folder");
-	if (grow(&d->files, d->n_files, &p->files_cap, sizeof(*d->files)) < 0)
+	if (dataset_grow(&d->files, d->n_files, &p->files_cap, sizeof(*d->files)) < 0)
 		return -ENOMEM;
 	path = strdup(path);
 	if (!path)
@@ -193,7 +192,7 @@ static int parse_sample(struct parser *p, char *s)
 		return bad(p, "S<TAB>offset<TAB>length<TAB>crc32c<TAB>label expected");
 	if (!sample_fits(p, off, len))
 		return bad(p, "the sample does not fit into its file");
-	if (grow(&d->samples, d->n_samples, &p->samples_cap, sizeof(*d->samples)) < 0)
+	if (dataset_grow(&d->samples, d->n_samples, &p->samples_cap, sizeof(*d->samples)) < 0)
 		return -ENOMEM;
 	d->samples[d->n_samples++] = (struct data_sample){d->n_files - 1, (uint32_t)len, off, crc};
 	d->files[d->n_files - 1].n++;

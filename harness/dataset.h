@@ -53,6 +53,10 @@ int dataset_load(const char *dir, uint32_t max_samples, struct dataset *ret, str
 int dataset_parse(
 	FILE *in, const char *name, uint32_t max_samples, struct dataset *ret, struct err *err);
 
+/* For the lists of a data set: room for element n in the array that *arrayp points to, of *cap
+ * elements of size bytes; arrays grow by half. 0 or -ENOMEM. */
+int dataset_grow(void *arrayp, uint32_t n, uint32_t *cap, size_t size);
+
 /* A path that stays inside its folder: relative, no empty part, no "." or "..". */
 bool dataset_path_ok(const char *path);
 

@@ -88,22 +88,6 @@ static bool is_picture(const char *name)
 	return false;
 }
 
-/* Room for one more element; arrays grow by half. */
-static int grow(void *arrayp, uint32_t n, uint32_t *cap, size_t size)
-{
-	uint32_t want = *cap + *cap / 2 + 256;
-	void *more;
-
-	if (n < *cap)
-		return 0;
-	more = reallocarray(*(void **)arrayp, want, size);
-	if (!more)
-		return -ENOMEM;
-	*(void **)arrayp = more;
-	*cap = want;
-	return 0;
-}
-
 static char *join(const char *dir, const char *name)
 {
 	char *path;
@@ -116,7 +100,7 @@ static int add_file(struct scan *s, const char *dir, const char *name, enum data
 	struct file_list *l = &s->found[format];
 	char *path;
 
-	if (grow(&l->files, l->n, &l->cap, sizeof(*l->files)) < 0)
+	if (dataset_grow(&l->files, l->n, &l->cap, sizeof(*l->files)) < 0)
 		return -ENOMEM;
 	path = join(dir, name);
 	if (!path)
@@ -133,7 +117,7 @@ struct folders {
 
 static int add_folder(struct folders *f, const char *dir, const char *name)
 {
-	if (grow(&f->path, f->n, &f->cap, sizeof(*f->path)) < 0)
+	if (dataset_grow(&f->path, f->n, &f->cap, sizeof(*f->path)) < 0)
 		return -ENOMEM;
 	f->path[f->n] = join(dir, name);
 	return f->path[f->n] ? f->n++, 0 : -ENOMEM;
