@@ -560,6 +560,16 @@ class InsideNamespace(Scratch):
         make(*how)
         self.assertEqual(tree(self.path("small/set")), tree(self.path("folders")))
 
+    def fill(self, child):
+        """Takes all room while the child stands still. It may have ended meanwhile."""
+        child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # before, it still takes room itself
+        try:
+            with open(self.path("small/filler"), "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, os.statvfs(self.path("small")).f_bavail * 4096)
+        finally:
+            child.send_signal(signal.SIGCONT)
+
     def test_full_on_the_way(self):
         self.mount("size=200M")
         how = [self.path("small/set"), "--samples", "600", "--shards", "60", "-j", "1"]
@@ -567,16 +577,12 @@ class InsideNamespace(Scratch):
             with subprocess.Popen([PROGRAM, *how], stderr=subprocess.PIPE, text=True) as child:
                 while child.poll() is None and not os.path.exists(self.path("small/set/train-00002-of-00060")):
                     time.sleep(.001)
-                child.send_signal(signal.SIGSTOP)
-                free = os.statvfs(self.path("small")).f_bavail * 4096
-                with open(self.path("small/filler"), "wb") as file:
-                    os.posix_fallocate(file.fileno(), 0, free)
-                child.send_signal(signal.SIGCONT)
+                if child.returncode is None:
+                    self.fill(child)
                 code, text = child.wait(20), child.stderr.read()
             if code:
                 break
-            shutil.rmtree(self.path("small/set"))  # it had been faster than we
-            os.unlink(self.path("small/filler"))
+            subprocess.run(["rm", "-rf", *how[:1], self.path("small/filler")], check=True)  # it had been faster than we
         self.expect_full(code, text)
         self.assertGreaterEqual(len(self.left("shards")), 3)
         done = run(*how)
