@@ -20,6 +20,7 @@
 struct wait_piece {
 	struct piece piece;
 	struct wait *wait;
+	bool there; /* its bytes are in buf already */
 };
 
 struct wait {
@@ -157,7 +158,7 @@ static struct wait *wait_new(struct waits *ws, const struct object *obj, struct 
 		size_t len = end - off < left ? (size_t)(end - off) : left;
 
 		w->part[i] = (struct wait_piece){
-			{.arrived = piece_arrived, .off = off, .len = len}, w};
+			.piece = {.arrived = piece_arrived, .off = off, .len = len}, .wait = w};
 		off += len;
 	}
 	return w;
@@ -263,9 +264,37 @@ static void wake_for_late(struct waits *ws)
 	pthread_cond_signal(&ws->due);
 }
 
+/* Copies what is in memory of a read that has several pieces. One is always left to a flight, as it is a
+ * flight that answers. */
+static void copy_held(struct waits *ws, const struct object *obj, struct wait *w)
+{
+	for (int i = 0; i < w->pieces && w->missing > 1; i++) {
+		struct piece *piece = &w->part[i].piece;
+		char *to = w->buf + (piece->off - w->part[0].piece.off);
+
+		if (mem_copy(ws->mem, obj, piece->off, piece->len, to) < 0)
+			continue;
+		w->part[i].there = true;
+		w->missing--;
+		wait_put(w, 1);
+	}
+}
+
+static int pieces_left(const struct wait *w, int from)
+{
+	int n = 0;
+
+	for (int i = from; i < w->pieces; i++)
+		n += !w->part[i].there;
+	return n;
+}
+
 static int join_flights(struct waits *ws, const struct object *obj, struct wait *w)
 {
+	copy_held(ws, obj, w);
 	for (int i = 0; i < w->pieces; i++) {
+		if (w->part[i].there)
+			continue;
 		struct flight *made = NULL;
 		int r = mem_join(ws->mem, obj, &w->part[i].piece, false, &made);
 		bool joined = !r;
@@ -282,7 +311,7 @@ static int join_flights(struct waits *ws, const struct object *obj, struct wait 
 
 		if (made)
 			end_unqueued(ws, made, r);
-		wait_put(w, w->pieces - i - joined);
+		wait_put(w, pieces_left(w, i) - joined);
 		return refused;
 	}
 	return 0;

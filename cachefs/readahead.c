@@ -5,9 +5,12 @@
 #include <errno.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
-#define FIRST 4 /* blocks fetched ahead of a stream that begins */
-#define NEAR 2  /* blocks that a read may be off and still belong to a stream */
+#define FIRST 4              /* blocks fetched ahead of a stream that begins */
+#define EAGER (128 << 10)    /* a first read of so much does not look at the head of a file only */
+#define NEAR 2               /* blocks that a read may be off and still belong to a stream */
+#define IDLE_NS NSEC_PER_SEC /* a reader that pauses for longer does not hold others back */
 
 void readahead_init(struct readahead *ra, const struct config *cfg, struct store *mem)
 {
@@ -38,6 +41,13 @@ static void earn(struct readahead *ra, int64_t bytes)
 	} while (now > had && !atomic_compare_exchange_weak(&ra->credit, &had, now));
 }
 
+/* Gives back what was fetched ahead, as it was read. */
+static void settle(struct readahead *ra, int64_t bytes)
+{
+	atomic_fetch_sub(&ra->unread, bytes);
+	earn(ra, bytes);
+}
+
 static bool spend(struct readahead *ra, int64_t bytes)
 {
 	int64_t had = atomic_load(&ra->credit);
@@ -46,7 +56,38 @@ static bool spend(struct readahead *ra, int64_t bytes)
 		if (had < bytes)
 			return false;
 	} while (!atomic_compare_exchange_weak(&ra->credit, &had, had - bytes));
-	return true;
+	if (atomic_fetch_add(&ra->unread, bytes) + bytes <= ra->credit_max)
+		return true;
+	settle(ra, bytes);
+	return false;
+}
+
+/* What was fetched ahead of s and not read is waste now. The shard's lock is held. */
+static void write_off(struct readahead *ra, struct stream *s)
+{
+	atomic_fetch_sub(&ra->unread, (int64_t)s->unread);
+	atomic_fetch_sub(&ra->streams, s->window > 0);
+	s->unread = s->window = 0;
+}
+
+static void write_off_idle(struct readahead *ra, struct readahead_shard *shard, int64_t now_ns)
+{
+	for (int i = 0; i < READAHEAD_WAYS; i++)
+		if (now_ns - shard->stream[i].used_ns > IDLE_NS)
+			write_off(ra, &shard->stream[i]);
+}
+
+/* Looks for streams that are not read any more in own, which is locked, and in one more. */
+static void sweep(struct readahead *ra, struct readahead_shard *own, int64_t now_ns)
+{
+	struct readahead_shard
+		*other = &ra->shard[atomic_fetch_add(&ra->sweep, 1) % READAHEAD_SHARDS];
+
+	write_off_idle(ra, own, now_ns);
+	if (other == own || pthread_mutex_trylock(&other->lock))
+		return;
+	write_off_idle(ra, other, now_ns);
+	pthread_mutex_unlock(&other->lock);
 }
 
 /* ---- streams ---- */
@@ -73,7 +114,7 @@ static struct stream *oldest_stream(struct readahead_shard *shard)
 	struct stream *oldest = &shard->stream[0];
 
 	for (int i = 1; i < READAHEAD_WAYS; i++)
-		if (shard->stream[i].used < oldest->used)
+		if (shard->stream[i].used_ns < oldest->used_ns)
 			oldest = &shard->stream[i];
 	return oldest;
 }
@@ -88,7 +129,7 @@ static void pay_back(struct readahead *ra, struct stream *s, uint64_t from, uint
 		n = s->unread;
 	s->unread -= n;
 	atomic_fetch_add(&ra->read_bytes, (int64_t)n);
-	earn(ra, (int64_t)n);
+	settle(ra, (int64_t)n);
 }
 
 /* Fetches the block at off; false: not now. */
@@ -102,7 +143,7 @@ static bool fetch_block(
 		return false;
 	r = store_prefetch(ra->mem, obj, off, len);
 	if (r) {
-		earn(ra, (int64_t)len);
+		settle(ra, (int64_t)len);
 		return r == -EEXIST;
 	}
 	atomic_fetch_add(&ra->fetched_bytes, (int64_t)len);
@@ -110,22 +151,55 @@ static bool fetch_block(
 	return true;
 }
 
-static void fetch_ahead(struct readahead *ra, struct stream *s, const struct object *obj)
+/* How far ahead of s: its window, but not more than its share of the memory. */
+static uint64_t reach(struct readahead *ra, const struct stream *s)
+{
+	uint64_t share = (uint64_t)ra->credit_max / (uint64_t)(atomic_load(&ra->streams) + 1);
+
+	if (share < 2 * ra->block_size)
+		share = 2 * ra->block_size;
+	return s->window < share ? s->window : share;
+}
+
+/* False: it was kept from it. */
+static bool fetch_ahead(struct readahead *ra, struct stream *s, const struct object *obj)
 {
 	uint64_t next = (s->next + ra->block_size - 1) / ra->block_size * ra->block_size;
-	uint64_t end = s->next + s->window < obj->size ? s->next + s->window : obj->size;
+	uint64_t left = obj->size - s->next, far = reach(ra, s);
+	uint64_t end = s->next + (far < left ? far : left);
 
 	if (s->ahead < next) /* overtaken, or nothing yet */
 		s->from = s->ahead = next;
-	while (s->ahead < end && fetch_block(ra, s, obj, s->ahead))
+	while (s->ahead < end) {
+		if (!fetch_block(ra, s, obj, s->ahead))
+			return false;
 		s->ahead += ra->block_size;
+	}
+	return true;
 }
 
-static void widen(struct readahead *ra, struct stream *s)
+/* A large first read opens half of what there is: whoever makes it does not look at the head only. */
+static void widen(struct readahead *ra, struct stream *s, uint64_t len)
 {
-	s->window = s->window ? 2 * s->window : FIRST * ra->block_size;
+	uint64_t first = FIRST * ra->block_size;
+
+	if (!s->window)
+		atomic_fetch_add(&ra->streams, 1);
+	if (!s->window && len >= EAGER && first < ra->max / 2)
+		first = ra->max / 2;
+	s->window = s->window ? 2 * s->window : first;
 	if (s->window > ra->max)
 		s->window = ra->max;
+}
+
+static struct stream *begin_stream(
+	struct readahead *ra, struct readahead_shard *shard, uint64_t key, uint64_t next)
+{
+	struct stream *s = oldest_stream(shard);
+
+	write_off(ra, s);
+	*s = (struct stream){.key = key, .next = next};
+	return s;
 }
 
 void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off, uint64_t len)
@@ -134,29 +208,31 @@ void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off
 		return;
 	uint64_t key = (store_version(obj->name, 0, 0) ^ obj->version) | 1;
 	struct readahead_shard *shard = &ra->shard[(key >> 32) % READAHEAD_SHARDS];
+	uint64_t end = off + len;
 
 	earn(ra, (int64_t)((double)len * ra->waste));
 	HOLD(&shard->lock);
 	struct stream *s = find_stream(ra, shard, key, off);
-	uint64_t end = off + len;
 
-	if (!s) {
-		s = oldest_stream(shard);
-		*s = (struct stream){.key = key, .next = off};
-		if (off) /* it may be random; who begins at the front reads on */
-			s->next = end;
-	}
-	s->used = ++shard->clock;
+	if (!s) /* it may be random; who begins at the front reads on */
+		s = begin_stream(ra, shard, key, off ? end : 0);
+	s->used_ns = clock_now_ns();
 	if (end <= s->next) /* again, or late */
 		return;
 	pay_back(ra, s, s->next, end);
 	s->next = end;
-	widen(ra, s);
-	fetch_ahead(ra, s, obj);
+	if (end == obj->size) {
+		write_off(ra, s);
+		return;
+	}
+	widen(ra, s, len);
+	if (!fetch_ahead(ra, s, obj))
+		sweep(ra, shard, s->used_ns);
 }
 
 json_t *readahead_stats(struct readahead *ra)
 {
-	return json_pack("{s:I,s:I,s:I}", "fetched_bytes", (json_int_t)ra->fetched_bytes,
-		"read_bytes", (json_int_t)ra->read_bytes, "credit_bytes", (json_int_t)ra->credit);
+	return json_pack("{s:I,s:I,s:I,s:I}", "fetched_bytes", (json_int_t)ra->fetched_bytes,
+		"read_bytes", (json_int_t)ra->read_bytes, "unread_bytes", (json_int_t)ra->unread,
+		"credit_bytes", (json_int_t)ra->credit);
 }

@@ -3,13 +3,14 @@
  *
  *      reads   [0,128K) [128K,256K) ...        a stream: each read begins about where one ended
  *              next ──┐        ahead ──┐
- *      file    ███████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒······ window: FIRST blocks, doubled with each read, up to readahead.max
+ *      file    ███████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒······ window: doubled with each read, up to readahead.max
  *
  * A first read counts if it begins at the front; a read elsewhere may begin another stream. What is fetched for nothing has a
  * bound: fetching ahead spends credit, reading what was fetched gives it back, and any read of a large file
- * earns a share of its bytes (readahead.waste). Credit is at most a quarter of mem.capacity, so that blocks are
- * not pushed out before they are read, and many readers share that. Random readers, whose streams end at
- * once, run out of it, and then hardly anything is fetched ahead.
+ * earns a share of its bytes (readahead.waste). Random readers, whose streams end at once, run out of it, and then
+ * hardly anything is fetched ahead. Credit is at most a quarter of mem.capacity, and so is what lies there
+ * unread: else blocks would be pushed out before they are read, and fetched twice. All streams share that
+ * evenly; what a stream fetched that nobody reads on for a while is not counted any more.
  *
  * Small files (one block) are not looked at. Kernel readahead sends reads on several threads, so "about"
  * is two blocks either way. Locks: one a shard of streams; the flights' and tiers' are taken inside. */
@@ -28,8 +29,8 @@ struct stream {
 	uint64_t next;        /* where its next read should begin */
 	uint64_t from, ahead; /* fetched ahead: from, up to */
 	uint64_t unread;      /* of these bytes, cost credit and were not read */
-	uint64_t window;
-	uint64_t used; /* when: the shard's clock */
+	uint64_t window;      /* 0: nothing is fetched ahead */
+	int64_t used_ns;      /* when it was read last */
 };
 
 struct readahead {
@@ -38,10 +39,12 @@ struct readahead {
 	int64_t credit_max;
 	double waste;
 	_Atomic int64_t credit;
+	_Atomic int64_t unread;  /* of all streams */
+	_Atomic int64_t streams; /* with a window */
+	_Atomic unsigned sweep;  /* the shard to look for idle streams next */
 	_Atomic int64_t fetched_bytes, read_bytes;
 	struct readahead_shard {
 		pthread_mutex_t lock; /* below */
-		uint64_t clock;
 		struct stream stream[READAHEAD_WAYS];
 	} shard[READAHEAD_SHARDS];
 };
@@ -53,7 +56,7 @@ void readahead_done(struct readahead *ra);
 /* Somebody reads [off, off+len) of obj, which lies inside it. Never waits for the origin. */
 void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off, uint64_t len);
 
-/* {"fetched_bytes":..,"read_bytes":..,"credit_bytes":..}: read of what was fetched ahead. */
+/* {"fetched_bytes":..,"read_bytes":..,"unread_bytes":..,"credit_bytes":..}: read: of what was fetched ahead. */
 json_t *readahead_stats(struct readahead *ra);
 
 #endif

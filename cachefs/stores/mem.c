@@ -543,6 +543,22 @@ static int fetch_lent(struct mem *m, const struct object *obj, uint64_t off, siz
 	return 0;
 }
 
+int mem_copy(struct store *st, const struct object *obj, uint64_t off, size_t len, void *to)
+{
+	struct mem *m = container_of(st, struct mem, base);
+	struct extent ext;
+	char *bytes;
+	int r = fetch_lent(m, obj, off, len, &bytes, &ext);
+
+	if (r < 0)
+		return r;
+	memcpy(to, bytes, len);
+	counter_add(st->counters, LAYER_reads, 1);
+	counter_add(st->counters, LAYER_read_bytes, (int64_t)len);
+	extent_put(&ext);
+	return 0;
+}
+
 static int mem_fetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len,
 	sink_fn *each, void *arg)
 {

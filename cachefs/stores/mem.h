@@ -16,6 +16,9 @@ int mem_join(struct store *st, const struct object *obj, struct piece *piece, bo
 /* Bytes from off to the end of its block. */
 size_t mem_block_left(struct store *st, const struct object *obj, uint64_t off);
 
+/* Copies [off, off+len), which lies in one block, checked; -EAGAIN: it is not in memory. */
+int mem_copy(struct store *st, const struct object *obj, uint64_t off, size_t len, void *to);
+
 /* Fetches the block of f, which the caller claimed, from below, answers its pieces as their bytes come, offers it to the
  * tiers below, and ends the flight. May wait. */
 void mem_fill(struct store *st, struct flight *f);

@@ -96,6 +96,73 @@ static void test_it_starts_early(void **state)
 	close_fixture(&f);
 }
 
+/* A large first read at the front opens half of readahead.max at once. */
+static void test_a_large_first_read_opens_wide(void **state)
+{
+	struct test_read read;
+	struct fixture f;
+
+	open_fixture(&f, "http.streams=32 readahead.max=24M");
+	null_origin_gate(f.origin, 0);
+	test_read_start(&read, f.stack, &f.obj, 0, 128 << 10, LONG_NS);
+	assert_int_equal(stat_of(&f, "fetched_bytes"), 12 * MIB);
+	null_origin_gate(f.origin, UINT64_MAX);
+	assert_int_equal(test_read_wait(&read), 0);
+	test_read_free(&read);
+	close_fixture(&f);
+}
+
+/* More streams than memory can be read ahead of by their windows, at uneven paces: nothing is pushed
+ * out before it is read. */
+static void test_nothing_is_fetched_twice(void **state)
+{
+	struct object obj[8];
+	char name[8][32];
+	uint64_t at[8] = {0}, left = 8 * (FILE_MIB - 1);
+	struct fixture f;
+
+	open_fixture(&f, "http.streams=8 mem.capacity=48M");
+	for (int i = 0; i < 8; i++)
+		null_origin_object(f.origin, 1 + i, name[i], &obj[i]);
+	for (int round = 0; left; round++)
+		for (int i = 0; i < 8; i++) {
+			if (at[i] == (FILE_MIB - 1) * MIB || round % (1 + i) != 0)
+				continue;
+			assert_int_equal(test_read(f.stack, &obj[i], at[i], MIB), 0);
+			at[i] += MIB;
+			left--;
+		}
+	assert_in_range(f.origin->fetches, 8 * (FILE_MIB - 1), 8 * (FILE_MIB + 1));
+	assert_in_range(stat_of(&f, "unread_bytes"), 0, 12 * MIB);
+	close_fixture(&f);
+}
+
+/* What a reader left lying does not keep others from being read ahead of for long. */
+static void test_who_pauses_is_written_off(void **state)
+{
+	struct object other;
+	char name[32];
+	struct fixture f;
+
+	open_fixture(&f, "http.streams=64 mem.capacity=32M");
+	assert_int_equal(test_read(f.stack, &f.obj, 0, MIB), 0);
+	assert_int_equal(stat_of(&f, "unread_bytes"), 4 * MIB);
+	null_origin_object(f.origin, 4, name, &other);
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(test_read(f.stack, &other, (uint64_t)i * MIB, MIB), 0);
+	clock_sleep_until(clock_now_ns() + NSEC_PER_SEC + 100 * NSEC_PER_MSEC);
+	int64_t before = stat_of(&f, "fetched_bytes");
+
+	for (int i = 5; i < 35; i++) {
+		null_origin_object(f.origin, i, name, &other);
+		for (int k = 0; k < 4; k++)
+			assert_int_equal(test_read(f.stack, &other, (uint64_t)k * MIB, MIB), 0);
+	}
+	assert_in_range(stat_of(&f, "unread_bytes"), 1, 8 * MIB);
+	assert_in_range(stat_of(&f, "fetched_bytes") - before, 12 * MIB, 120 * MIB);
+	close_fixture(&f);
+}
+
 /* A quarter of the threads is left for who waits. */
 static void test_streams_are_left_for_others(void **state)
 {
@@ -244,6 +311,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_sequence_is_read_ahead_of),
 		cmocka_unit_test(test_it_starts_early),
+		cmocka_unit_test(test_a_large_first_read_opens_wide),
+		cmocka_unit_test(test_nothing_is_fetched_twice),
+		cmocka_unit_test(test_who_pauses_is_written_off),
 		cmocka_unit_test(test_streams_are_left_for_others),
 		cmocka_unit_test(test_random_reads_fetch_little),
 		cmocka_unit_test(test_waste_has_a_bound),
