@@ -111,7 +111,7 @@ void fs_dropped(const char *path, void *arg)
 	struct inode **all = inode_collect(fs->inodes, path, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		fs_forget_name(fs, all[i]->text, false);
+		fs_forget_node(fs, all[i], false);
 		notify_node(fs->notify, all[i]->id);
 		inode_put(fs->inodes, all[i]);
 		if (i % NOTICES_AHEAD == 0)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cachefs/listing.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 
@@ -19,26 +20,12 @@
 
 AUTO_FREE(leave, struct worker, worker_leave);
 
-struct listed {
-	uint64_t version, size;
-	int64_t mtime_ns;
-	size_t text; /* offset of name, NUL, etag, NUL */
-	bool is_dir;
-};
-
-struct listing {
-	unsigned refs; /* listings.lock */
-	size_t n, room, text_len, text_room;
-	struct listed *entry;
-	char *text;
-};
-
 struct listings {
 	pthread_mutex_t lock; /* all below */
 	uint64_t clock;
 	struct {
 		uint64_t id, used;
-		struct listing *listing;
+		struct listing *listing; /* a use */
 	} kept[LISTINGS_KEPT];
 };
 
@@ -51,140 +38,63 @@ struct listings *listings_new(void)
 	return l;
 }
 
-static void listing_free(struct listing *l)
-{
-	if (!l)
-		return;
-	free(l->entry);
-	free(l->text);
-	free(l);
-}
-
 void listings_free(struct listings *l)
 {
 	if (!l)
 		return;
 	for (size_t i = 0; i < LISTINGS_KEPT; i++)
-		listing_free(l->kept[i].listing);
+		listing_put(l->kept[i].listing);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
 
-static void listing_put(struct listings *all, struct listing *l)
+/* Ends the keeping of the listing of folder id. */
+static void listing_leave(struct listings *all, uint64_t id)
 {
-	bool last;
-
-	if (!l)
-		return;
-	pthread_mutex_lock(&all->lock);
-	last = !--l->refs;
-	pthread_mutex_unlock(&all->lock);
-	if (last)
-		listing_free(l);
-}
-
-/* Takes the listing of folder id out of its place (the place's reference is the caller's to put). */
-static struct listing *listing_take(struct listings *all, uint64_t id)
-{
-	struct listing *l = NULL;
-
 	HOLD(&all->lock);
-	for (size_t i = 0; i < LISTINGS_KEPT && !l; i++)
+	for (size_t i = 0; i < LISTINGS_KEPT; i++)
 		if (all->kept[i].listing && all->kept[i].id == id)
-			l = TAKE(all->kept[i].listing);
-	return l;
+			listing_put(TAKE(all->kept[i].listing));
 }
 
+/* A use of the listing that is kept; NULL: none is. */
 static struct listing *listing_get(struct listings *all, uint64_t id)
 {
 	HOLD(&all->lock);
 	for (size_t i = 0; i < LISTINGS_KEPT; i++)
 		if (all->kept[i].listing && all->kept[i].id == id) {
 			all->kept[i].used = ++all->clock;
-			all->kept[i].listing->refs++;
-			return all->kept[i].listing;
+			return listing_use(all->kept[i].listing);
 		}
 	return NULL;
 }
 
-/* Keeps l (with a reference of its own) in place of the one used longest ago. */
+/* Keeps l (with a use of its own) in place of the one used longest ago. */
 static void listing_keep(struct listings *all, uint64_t id, struct listing *l)
 {
-	struct listing *gone;
 	size_t oldest = 0;
 
-	listing_put(all, listing_take(all, id));
-	pthread_mutex_lock(&all->lock);
+	listing_leave(all, id);
+	HOLD(&all->lock);
 	for (size_t i = 1; i < LISTINGS_KEPT; i++)
 		if (all->kept[i].used < all->kept[oldest].used)
 			oldest = i;
-	gone = all->kept[oldest].listing;
-	l->refs++;
+	listing_put(all->kept[oldest].listing);
 	all->kept[oldest].id = id;
 	all->kept[oldest].used = ++all->clock;
-	all->kept[oldest].listing = l;
-	pthread_mutex_unlock(&all->lock);
-	listing_put(all, gone);
-}
-
-/* ---- filling ---- */
-
-static int reserve(void **p, size_t *room, size_t need, size_t unit)
-{
-	size_t n = *room ? *room : 64;
-	void *more;
-
-	if (need <= *room)
-		return 0;
-	while (n < need)
-		n *= 2;
-	more = realloc(*p, n * unit);
-	if (!more)
-		return -ENOMEM;
-	*p = more;
-	*room = n;
-	return 0;
-}
-
-static int add_listed(void *arg, const struct object *obj)
-{
-	struct listing *l = arg;
-	size_t name = strlen(obj->name) + 1, etag = strlen(obj->etag) + 1;
-	void *entries = l->entry, *text = l->text;
-	int r = reserve(&entries, &l->room, l->n + 1, sizeof(struct listed));
-
-	l->entry = entries;
-	if (r >= 0)
-		r = reserve(&text, &l->text_room, l->text_len + name + etag, 1);
-	l->text = text;
-	if (r < 0)
-		return r;
-	memcpy(l->text + l->text_len, obj->name, name);
-	memcpy(l->text + l->text_len + name, obj->etag, etag);
-	l->entry[l->n++] = (struct listed){
-		obj->version, obj->size, obj->mtime_ns, l->text_len, obj->is_dir};
-	l->text_len += name + etag;
-	return 0;
+	all->kept[oldest].listing = listing_use(l);
 }
 
 static int listing_load(
 	struct fs *fs, struct inode *folder, enum store_wait wait, struct listing **ret)
 {
-	struct listing *l = calloc(1, sizeof(*l));
+	char name[INODE_NAME_BYTES];
 	int64_t now_ns = clock_now_ns();
-	int r = -ENOMEM;
+	int r = store_listing(stack_top(fs->stack), inode_name(folder, name), wait, ret);
 
-	if (l) {
-		l->refs = 1;
-		r = store_list(stack_top(fs->stack), folder->text, wait, add_listed, l);
-	}
-	if (r < 0) {
-		listing_free(l);
-		return r;
-	}
-	folder->listed_ns = now_ns;
-	*ret = l;
-	return 0;
+	if (!r)
+		folder->listed_ns = now_ns;
+	return r;
 }
 
 /* ---- replies ---- */
@@ -193,11 +103,12 @@ struct page {
 	struct fs *fs;
 	fuse_req_t req;
 	struct inode *folder;
+	size_t folder_len; /* of its name */
 	char *buf;
 	size_t used, size;
 	bool plus;
-	uint64_t *
-		ids; /* of READDIRPLUS: each entry is a lookup, to be undone if it does not arrive */
+	/* Of READDIRPLUS: each entry is a lookup, to be undone if it does not arrive. */
+	uint64_t *ids;
 	size_t n_ids;
 };
 
@@ -235,26 +146,23 @@ static bool add_fixed(struct page *page, size_t index)
 	return true;
 }
 
-static bool add_entry(
-	struct page *page, const struct listed *e, const char *name, off_t next, int *ret_error)
+/* Longer names are too long for LOOKUP as well. */
+static bool name_fits(const struct page *page, const char *name)
 {
-	struct fuse_entry_param entry = {.attr = {.st_mode = e->is_dir ? S_IFDIR : S_IFREG}};
-	struct object obj = {.version = e->version,
-		.size = e->size,
-		.mtime_ns = e->mtime_ns,
-		.is_dir = e->is_dir};
-	char path[NAME_BYTES];
+	return page->folder_len + strlen(name) + 2 <= INODE_NAME_BYTES;
+}
 
-	if (!page_fits(page, name))
+static bool add_entry(struct page *page, const struct object *obj, off_t next, int *ret_error)
+{
+	struct fuse_entry_param entry = {.attr = {.st_mode = obj->is_dir ? S_IFDIR : S_IFREG}};
+	struct inode *node;
+
+	if (!page_fits(page, obj->name))
 		return false;
-	if (fs_child_name(page->folder, name, path) < 0)
-		return true; /* too long for LOOKUP as well */
+	if (!name_fits(page, obj->name))
+		return true;
 	if (page->plus) {
-		struct inode *node;
-
-		obj.name = path;
-		strcpy(obj.etag, name + strlen(name) + 1); /* came from an etag[] */
-		node = inode_remember(page->fs->inodes, &obj, NULL);
+		node = inode_remember(page->fs->inodes, page->folder, obj->name, obj, NULL);
 		if (!node) {
 			*ret_error = -ENOMEM;
 			return false;
@@ -262,11 +170,11 @@ static bool add_entry(
 		page->ids[page->n_ids++] = node->id;
 		fs_entry(page->fs, node, &entry);
 	} else {
-		uint64_t id = inode_id_of(page->fs->inodes, path);
+		uint64_t id = inode_child_id(page->fs->inodes, page->folder, obj->name);
 
 		entry.attr.st_ino = id ? id : UINT32_MAX; /* not known yet */
 	}
-	page_add(page, name, &entry, next);
+	page_add(page, obj->name, &entry, next);
 	return true;
 }
 
@@ -283,34 +191,43 @@ static void forget_page(const struct page *page)
 		inode_forget(page->fs->inodes, page->ids[i], 1);
 }
 
-/* Answers with the entries from index off on. */
-static void reply_page(struct page *page, const struct listing *l, size_t off)
+static int page_alloc(struct page *page)
 {
-	size_t end = l ? l->n + 2 : 3; /* no listing: .cachefs */
-	bool root = page->folder->id == INODE_ROOT;
-	int r = 0;
+	char name[INODE_NAME_BYTES];
 
+	page->folder_len = strlen(inode_name(page->folder, name));
 	page->buf = malloc(page->size);
 	page->ids = malloc((page->size / ENTRY_BYTES_MIN + 1) * sizeof(*page->ids));
-	if (!page->buf || !page->ids) {
-		fs_reply_error(page->fs, page->req, -ENOMEM);
-		page_free(page);
-		return;
-	}
-	for (size_t i = off; i < end; i++) {
-		if (i < 2 || !l) {
-			if (!add_fixed(page, i))
-				break;
-			continue;
-		}
-		const struct listed *e = &l->entry[i - 2];
-		const char *name = l->text + e->text;
+	return page->buf && page->ids ? 0 : -ENOMEM;
+}
 
-		if (root && !strcmp(name, CONTROL_FOLDER))
+/* Adds the entries of l from number i on until the page is full. */
+static int add_entries(struct page *page, const struct listing *l, size_t i)
+{
+	bool root = page->folder->id == INODE_ROOT;
+	struct object obj;
+	int r = 0;
+
+	for (size_t at = listing_seek(l, i); listing_next(l, &at, &obj); i++) {
+		if (root && !strcmp(obj.name, CONTROL_FOLDER))
 			continue;
-		if (!add_entry(page, e, name, (off_t)i + 1, &r))
+		if (!add_entry(page, &obj, (off_t)i + 3, &r))
 			break;
 	}
+	return r;
+}
+
+/* Answers with the entries from index off on; l NULL: of .cachefs. */
+static void reply_page(struct page *page, const struct listing *l, size_t off)
+{
+	size_t fixed = l ? 2 : 3;
+	int r = page_alloc(page);
+	bool room = !r;
+
+	for (; room && off < fixed; off++)
+		room = add_fixed(page, off);
+	if (room && l)
+		r = add_entries(page, l, off - fixed);
 	if (r < 0 && !page->used)
 		fs_reply_error(page->fs, page->req, r);
 	else if (fuse_reply_buf(page->req, page->buf, page->used) < 0)
@@ -338,9 +255,9 @@ static int read_page(struct page *page, uint64_t off, enum store_wait wait, stru
 		fs_reply_error(page->fs, page->req, r);
 	else if (page->req)
 		reply_page(page, l, off);
-	if (l && off >= l->n + 2)
-		listing_put(all, listing_take(all, page->folder->id));
-	listing_put(all, l);
+	if (l && off >= listing_entries(l) + 2)
+		listing_leave(all, page->folder->id);
+	listing_put(l);
 	return 0;
 }
 

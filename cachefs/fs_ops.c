@@ -93,13 +93,24 @@ void fs_forget_name(struct fs *fs, const char *name, bool listing)
 		notify_node(fs->notify, id);
 }
 
-int fs_child_name(const struct inode *folder, const char *name, char ret[NAME_BYTES])
+void fs_forget_node(struct fs *fs, const struct inode *node, bool listing)
 {
-	size_t at = folder->name_len, len = strlen(name);
+	if (node->id == INODE_ROOT)
+		return;
+	notify_name(fs->notify, node->parent->id, node->text);
+	if (listing)
+		notify_node(fs->notify, node->parent->id);
+}
 
-	if (len > NAME_MAX || at + len + 2 > NAME_BYTES)
+int fs_child_name(const struct inode *folder, const char *name, char ret[INODE_NAME_BYTES])
+{
+	char buf[INODE_NAME_BYTES];
+	const char *path = inode_name(folder, buf);
+	size_t at = strlen(path), len = strlen(name);
+
+	if (len > NAME_MAX || at + len + 2 > INODE_NAME_BYTES)
 		return -ENAMETOOLONG;
-	memcpy(ret, folder->text, at);
+	memcpy(ret, path, at);
 	if (at)
 		ret[at++] = '/';
 	memcpy(ret + at, name, len + 1);
@@ -127,39 +138,42 @@ void fs_defer(struct fs *fs, struct pending *p, void (*run)(struct pending *p))
 
 /* ---- LOOKUP, GETATTR ---- */
 
-static void reply_lookup(struct fs *fs, fuse_req_t req, int r, const struct object *obj)
+static void reply_lookup(struct fs *fs, fuse_req_t req, struct inode *folder, const char *name,
+	int r, const struct object *obj)
 {
 	struct fuse_entry_param entry = {.entry_timeout = fs->negative_timeout};
 	struct inode *node = NULL;
 	bool changed = false;
 
 	if (r >= 0) {
-		node = inode_remember(fs->inodes, obj, &changed);
+		node = inode_remember(fs->inodes, folder, name, obj, &changed);
 		r = node ? 0 : -ENOMEM;
 	}
 	if (r == -ENOENT && fs->negative_timeout > 0) {
 		fuse_reply_entry(req, &entry);
-		return;
-	}
-	if (r < 0) {
+	} else if (r < 0) {
 		fs_reply_error(fs, req, r);
-		return;
+	} else {
+		if (changed)
+			fs_forget_node(fs, node, true);
+		fs_entry(fs, node, &entry);
+		if (fuse_reply_entry(req, &entry) < 0)
+			inode_forget(fs->inodes, entry.ino, 1);
 	}
-	if (changed)
-		fs_forget_name(fs, node->text, true);
-	fs_entry(fs, node, &entry);
-	if (fuse_reply_entry(req, &entry) < 0)
-		inode_forget(fs->inodes, entry.ino, 1);
 }
 
 static void run_lookup(struct pending *p)
 {
+	char path[INODE_NAME_BYTES];
 	struct object obj;
-	int r = store_stat(stack_top(p->fs->stack), p->name, STORE_WAIT, &obj);
+	int r = fs_child_name(p->node, p->name, path);
+
+	if (r >= 0)
+		r = store_stat(stack_top(p->fs->stack), path, STORE_WAIT, &obj);
 	fuse_req_t req = pending_claim(p);
 
 	if (req)
-		reply_lookup(p->fs, req, r, &obj);
+		reply_lookup(p->fs, req, p->node, p->name, r, &obj);
 	pending_put(p);
 }
 
@@ -168,7 +182,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs *fs = fs_of(req);
 	AUTO(leave) struct worker *w = worker_enter(&fs->workers);
 	struct inode *folder;
-	char path[NAME_BYTES];
+	char path[INODE_NAME_BYTES];
 	struct object obj;
 	struct pending *p;
 	int r;
@@ -180,16 +194,16 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	folder = inode_get(fs->inodes, parent);
 	r = !folder ? -ESTALE : fs_child_name(folder, name, path);
-	inode_put(fs->inodes, folder);
 	if (r >= 0)
 		r = store_stat(stack_top(fs->stack), path, STORE_NOWAIT, &obj);
-	if (r != -EAGAIN) {
-		reply_lookup(fs, req, r, &obj);
+	if (r == -EAGAIN) {
+		p = pending_new(fs, req, folder, name);
+		if (p)
+			fs_defer(fs, p, run_lookup);
 		return;
 	}
-	p = pending_new(fs, req, NULL, path);
-	if (p)
-		fs_defer(fs, p, run_lookup);
+	reply_lookup(fs, req, folder, name, r, &obj);
+	inode_put(fs->inodes, folder);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
@@ -266,13 +280,14 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void run_outdated(struct pending *p)
 {
 	struct store *top = stack_top(p->fs->stack);
-	const char *name = p->node->text;
+	char buf[INODE_NAME_BYTES];
+	const char *name = inode_name(p->node, buf);
 	struct object now;
 
 	inode_outdate(p->fs->inodes, p->node);
 	if (store_stat(top, name, STORE_NOWAIT, &now) < 0 || now.version == p->node->version)
 		store_stat(top, name, STORE_FRESH, &now);
-	fs_forget_name(p->fs, name, true);
+	fs_forget_node(p->fs, p->node, true);
 	fuse_req_t req = pending_claim(p);
 
 	if (req)
@@ -310,6 +325,7 @@ static void read_done(struct parked *parked, int status, struct reply *reply)
 static void read_later(struct fs *fs, fuse_req_t req, struct inode *node, uint64_t off, size_t len)
 {
 	struct pending *p = pending_new(fs, req, node, "");
+	char name[INODE_NAME_BYTES];
 	struct object obj;
 	int r;
 
@@ -319,7 +335,7 @@ static void read_later(struct fs *fs, fuse_req_t req, struct inode *node, uint64
 		.off = off,
 		.len = len,
 		.deadline_ns = clock_now_ns() + fs->deadline_ns};
-	inode_object(node, &obj);
+	inode_object(node, name, &obj);
 	pending_ref(p); /* read_done() puts the first */
 	r = stack_read_later(fs->stack, &obj, &p->read);
 	if (r < 0)
@@ -337,13 +353,14 @@ static void read_object(struct fs *fs, struct worker *w, fuse_req_t req, struct 
 {
 	/* A tier checks whole chunks, so it may read more than was asked at either end. */
 	size_t room = (len > READ_MAX ? len : READ_MAX) + 2 * CHUNK_SIZE;
+	char name[INODE_NAME_BYTES];
 	struct reply reply;
 	struct object obj;
 	int r = -ENOMEM;
 
 	reply.scratch = w ? worker_scratch(w, room) : NULL;
 	reply.scratch_len = room;
-	inode_object(node, &obj);
+	inode_object(node, name, &obj);
 	if (reply.scratch)
 		r = stack_read_now(fs->stack, &obj, off, len, &reply);
 	if (r == -EAGAIN) {
@@ -377,7 +394,7 @@ static void op_read(
 	if (size > left)
 		size = left;
 	if (node->kind == INODE_SNAPSHOT || !size) {
-		fuse_reply_buf(req, size ? node->text + from : NULL, size);
+		fuse_reply_buf(req, size ? node->data + from : NULL, size);
 		inode_put(fs->inodes, node);
 		return;
 	}

@@ -74,14 +74,14 @@ void fs_entry(const struct fs *fs, struct inode *node, struct fuse_entry_param *
 void fs_reply_error(struct fs *fs, fuse_req_t req, int code);
 
 /* The name of a child; -ENAMETOOLONG. */
-#define NAME_BYTES 4096
-int fs_child_name(const struct inode *folder, const char *name, char ret[NAME_BYTES]);
+int fs_child_name(const struct inode *folder, const char *name, char ret[INODE_NAME_BYTES]);
 
 /* Runs p on the fetch pool, or here with fuse.dispatch=inline. */
 void fs_defer(struct fs *fs, struct pending *p, void (*run)(struct pending *p));
 
 /* Makes the kernel ask again for a name, and for the listing of its folder. */
 void fs_forget_name(struct fs *fs, const char *name, bool listing);
+void fs_forget_node(struct fs *fs, const struct inode *node, bool listing);
 
 /* fs_dir.c */
 struct listings *listings_new(void);

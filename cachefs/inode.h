@@ -11,7 +11,8 @@
  *      snapshot   yes              never              > 0
  *
  * Folders have no version: their id stands for the name, and only their mtime is brought up to date.
- * Any thread may call; one mutex guards the table and is never held over anything that waits. */
+ * A node pins its folder, so that its name can be put together for as long as it lives. Any thread
+ * may call; one mutex guards the table and is never held over anything that waits. */
 #ifndef CACHEFS_INODE_H
 #define CACHEFS_INODE_H
 
@@ -26,18 +27,26 @@
 
 enum inode_kind { INODE_FILE, INODE_FOLDER, INODE_SNAPSHOT };
 
+/* Of a million files: so parents are pointed at, names are components, and entity tags packed. */
 struct inode {
-	uint64_t id, version, size;
+	uint64_t id;
+	union {
+		uint64_t version; /* files */
+		_Atomic int64_t
+			listed_ns; /* folders: CLOCK_MONOTONIC of the last listing read, 0: never */
+	};
+	uint64_t size;
 	_Atomic int64_t mtime_ns;
-	_Atomic int64_t listed_ns; /* folders: CLOCK_MONOTONIC of the last listing read, 0: never */
+	union {
+		struct inode *parent; /* NULL: root, control; pinned by this node */
+		char *data;           /* snapshots: the bytes */
+	};
+	uint32_t hash;
+	uint8_t kind, name_len, etag_code; /* kind: enum inode_kind */
 	/* below: the table's mutex */
-	struct inode *next_by_id, *next_by_name;
-	uint64_t lookups;
-	uint32_t pins, hash;
 	bool current;
-	enum inode_kind kind;
-	size_t name_len;
-	char text[]; /* name, NUL, etag, NUL; of a snapshot: its bytes */
+	uint32_t pins, lookups; /* lookups: stays at UINT32_MAX once there */
+	char text[];            /* component, NUL, packed etag */
 };
 
 struct inode_table;
@@ -46,10 +55,12 @@ struct inode_table;
 struct inode_table *inode_table_new(int64_t mtime_ns);
 void inode_table_free(struct inode_table *t);
 
-/* The node of obj, with one lookup more, for a reply that tells the kernel of it. ret_changed (may
- * be NULL): another version of the name was known. The node stays valid until that reply is sent.
- * NULL without memory. */
-struct inode *inode_remember(struct inode_table *t, const struct object *obj, bool *ret_changed);
+/* The node of obj (whose own name is not looked at), called name in folder, with one lookup more,
+ * for a reply that tells the kernel of it. folder: pinned by the caller. ret_changed (may be NULL):
+ * another version of the name was known. The node stays valid until that reply is sent. NULL
+ * without memory. */
+struct inode *inode_remember(struct inode_table *t, struct inode *folder, const char *name,
+	const struct object *obj, bool *ret_changed);
 
 /* A node of its own, one lookup, that holds a copy of these bytes. NULL without memory. */
 struct inode *inode_snapshot(struct inode_table *t, const void *data, size_t len, int64_t mtime_ns);
@@ -64,6 +75,9 @@ void inode_forget(struct inode_table *t, uint64_t id, uint64_t n);
 /* Id of the current node of name; 0 when there is none. */
 uint64_t inode_id_of(struct inode_table *t, const char *name);
 
+/* The same of a name in a folder that is pinned. */
+uint64_t inode_child_id(struct inode_table *t, const struct inode *folder, const char *name);
+
 /* Pins every node whose name is `name` or lies below it ("": all but control and snapshots) and
  * returns them in a malloc'ed array. NULL without memory. */
 struct inode **inode_collect(struct inode_table *t, const char *name, size_t *ret_n);
@@ -74,8 +88,12 @@ void inode_outdate(struct inode_table *t, struct inode *node);
 
 size_t inode_count(struct inode_table *t);
 
-/* What the store wants to know of a file or folder; name and etag are the node's. */
-void inode_object(const struct inode *node, struct object *ret);
+/* The name of a node that is pinned or in a reply: a path as in store.h, within buf. */
+#define INODE_NAME_BYTES 4096
+const char *inode_name(const struct inode *node, char buf[INODE_NAME_BYTES]);
+
+/* What the store wants to know of a file or folder; its name lies in buf. */
+void inode_object(const struct inode *node, char buf[INODE_NAME_BYTES], struct object *ret);
 
 /* Aborts when an invariant of the table above does not hold; for tests and debug builds. */
 void inode_check(struct inode_table *t);

@@ -30,7 +30,7 @@ struct pending {
 	bool new, interrupted, parked;
 	pid_t caller; /* thread that asked; 0: of another pid namespace */
 	int64_t deadline_ns;
-	char name[]; /* deferred LOOKUP: the whole name */
+	char name[]; /* deferred LOOKUP: the name in the folder node */
 };
 
 /* NULL and err on failure. */

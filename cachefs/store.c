@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "cachefs/listing.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/crc32c.h"
@@ -163,6 +164,42 @@ int store_list(struct store *st, const char *dir, enum store_wait wait, list_fn 
 	counter_add(st->counters, LAYER_lists, 1);
 	int64_t start_ns = clock_now_ns();
 	int r = st->ops->list(st, dir, wait, each, arg);
+
+	return finish(st, STORE_LIST, start_ns, r);
+}
+
+static int collect(void *arg, const struct object *entry)
+{
+	return listing_add(arg, entry);
+}
+
+static int make_listing(
+	struct store *st, const char *dir, enum store_wait wait, struct listing **ret)
+{
+	struct listing *l = listing_new();
+	int r = l ? st->ops->list(st, dir, wait, collect, l) : -ENOMEM;
+
+	if (!r)
+		r = listing_finish(l);
+	if (r)
+		listing_put(l);
+	else
+		*ret = l;
+	return r;
+}
+
+int store_listing(struct store *st, const char *dir, enum store_wait wait, struct listing **ret)
+{
+	while (st && !st->ops->listing && !st->ops->list)
+		st = st->lower;
+	if (!st)
+		return -ENOTSUP;
+	if (!store_name_valid(dir))
+		return -ENOENT;
+	counter_add(st->counters, LAYER_lists, 1);
+	int64_t start_ns = clock_now_ns();
+	int r = st->ops->listing ? st->ops->listing(st, dir, wait, ret)
+				 : make_listing(st, dir, wait, ret);
 
 	return finish(st, STORE_LIST, start_ns, r);
 }

@@ -74,6 +74,7 @@ typedef int sink_fn(void *arg, const void *data, size_t len);
  * the origin's. Non-zero aborts. */
 typedef int list_fn(void *arg, const struct object *entry);
 
+struct listing;
 struct store;
 
 struct store_ops {
@@ -101,6 +102,11 @@ struct store_ops {
 	/* Every entry of the folder, attributes included, once each. -ENOTDIR, -ENOENT. */
 	int (*list)(
 		struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg);
+
+	/* The same as one value that stays as it is (listing.h), a use of it for the caller, where a
+	 * layer has such. */
+	int (*listing)(
+		struct store *st, const char *dir, enum store_wait wait, struct listing **ret);
 
 	/* Bytes [off, off+len) of obj, which lie inside the object, all of them or an error.
 	 * May wait, within the deadline of the layer. -ESTALE: the origin has another version. */
@@ -147,6 +153,8 @@ void store_done(struct store *st);
 /* ---- what callers use; st is the top layer or a lower ---- */
 int store_stat(struct store *st, const char *name, enum store_wait wait, struct object *ret);
 int store_list(struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg);
+/* Where no layer has it as a value, one is made of list(). */
+int store_listing(struct store *st, const char *dir, enum store_wait wait, struct listing **ret);
 int store_fetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len,
 	sink_fn *each, void *arg);
 int store_lend(

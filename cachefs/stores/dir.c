@@ -69,6 +69,8 @@ static int64_t nanoseconds(struct timespec t)
 /* -ENOENT: of a kind that is not shown. */
 static int to_object(const struct stat *st, struct object *ret)
 {
+	char text[3 * 17];
+
 	*ret = (struct object){
 		.is_dir = S_ISDIR(st->st_mode), .mtime_ns = nanoseconds(st->st_mtim)};
 	if (ret->is_dir)
@@ -76,9 +78,9 @@ static int to_object(const struct stat *st, struct object *ret)
 	if (!S_ISREG(st->st_mode))
 		return -ENOENT;
 	ret->size = (uint64_t)st->st_size;
-	snprintf(ret->etag, sizeof(ret->etag), "%" PRIx64 "-%" PRIx64 "-%" PRIx64, ret->size,
+	snprintf(text, sizeof(text), "%" PRIx64 "-%" PRIx64 "-%" PRIx64, ret->size,
 		(uint64_t)ret->mtime_ns, (uint64_t)nanoseconds(st->st_ctim));
-	ret->version = store_version(ret->etag, 0, 0);
+	ret->version = store_version(text, 0, 0);
 	return 0;
 }
 

@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cachefs/listing.h"
 #include "cachefs/pool.h"
-#include "cachefs/stores/meta_listing.h"
 #include "cachefs/stores/meta_table.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -78,28 +78,16 @@ static int ask_stat(struct meta *m, const char *name, enum store_wait wait, stru
 	return r;
 }
 
-static int collect(void *arg, const struct object *entry)
-{
-	return listing_add(arg, entry);
-}
-
 static int ask_list(struct meta *m, const char *dir, struct listing **ret)
 {
 	int64_t start_ns = clock_now_ns();
-	struct listing *l = listing_new();
-	int r = l ? store_list(m->base.lower, dir, STORE_WAIT, collect, l) : -ENOMEM;
+	int r = store_listing(m->base.lower, dir, STORE_WAIT, ret);
 
 	if (!r)
-		r = listing_finish(l);
-	if (r) {
-		listing_put(l);
-		if (is_answer(r))
-			table_drop(&m->table, dir);
-		return r;
-	}
-	table_put_listing(&m->table, dir, l, start_ns);
-	*ret = l;
-	return 0;
+		table_put_listing(&m->table, dir, *ret, start_ns);
+	else if (is_answer(r))
+		table_drop(&m->table, dir);
+	return r;
 }
 
 struct refresh {
@@ -214,21 +202,6 @@ static int meta_stat(struct store *st, const char *name, enum store_wait wait, s
 	return serve(m, &a, ret);
 }
 
-/* Ends the use of l. */
-static int hand_up(struct listing *l, list_fn *each, void *arg)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < listing_entries(l) && !r; i++) {
-		struct object entry;
-
-		listing_entry(l, i, &entry);
-		r = each(arg, &entry);
-	}
-	listing_put(l);
-	return r;
-}
-
 /* The listing as the origin gives it now, else the one that is known. */
 static int list_again(struct meta *m, const char *dir, struct listing *known,
 	const struct meta_answer *a, struct listing **ret)
@@ -244,11 +217,11 @@ static int list_again(struct meta *m, const char *dir, struct listing *known,
 	return 0;
 }
 
-static int meta_list(
-	struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg)
+static int meta_listing(
+	struct store *st, const char *dir, enum store_wait wait, struct listing **ret)
 {
 	struct meta *m = container_of(st, struct meta, base);
-	struct listing *known = NULL, *l = NULL;
+	struct listing *known = NULL;
 	struct meta_answer a;
 	enum freshness age = EXPIRED;
 	int r;
@@ -260,11 +233,27 @@ static int meta_list(
 	if (age != EXPIRED) {
 		counter_add(st->counters, LAYER_hits, 1);
 		counter_add(st->counters, LAYER_stale, a.stale);
-		return hand_up(known, each, arg);
+		*ret = known;
+		return 0;
 	}
-	r = wait == STORE_NOWAIT ? -EAGAIN : list_again(m, dir, known, &a, &l);
+	r = wait == STORE_NOWAIT ? -EAGAIN : list_again(m, dir, known, &a, ret);
 	listing_put(known);
-	return r ? r : hand_up(l, each, arg);
+	return r;
+}
+
+static int meta_list(
+	struct store *st, const char *dir, enum store_wait wait, list_fn *each, void *arg)
+{
+	struct listing *l;
+	struct object entry;
+	int r = meta_listing(st, dir, wait, &l);
+
+	if (r)
+		return r;
+	for (size_t at = 0; !r && listing_next(l, &at, &entry);)
+		r = each(arg, &entry);
+	listing_put(l);
+	return r;
 }
 
 static int meta_drop(struct store *st, const char *name)
@@ -324,6 +313,7 @@ const struct store_ops meta_ops = {
 	.close = meta_close,
 	.stat = meta_stat,
 	.list = meta_list,
+	.listing = meta_listing,
 	.drop = meta_drop,
 };
 

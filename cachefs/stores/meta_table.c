@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cachefs/stores/meta_listing.h"
+#include "cachefs/listing.h"
 #include "common/cleanup.h"
 
 #define BUCKETS_FIRST 256
@@ -15,11 +15,16 @@
 
 struct single {
 	struct single *next;
-	struct object obj; /* name: behind it */
-	bool absent, stale;
 	int64_t stamp_ns;
-	char name[];
+	bool absent, stale;
+	_Alignas(PACKED_ALIGN) char place
+		[]; /* struct packed; of an absent one only the name counts */
 };
+
+static struct packed *packed_of(struct single *s)
+{
+	return (struct packed *)s->place;
+}
 
 struct folder {
 	struct folder *next, *newer, *older;
@@ -194,7 +199,7 @@ static struct single **single_link(struct folder *f, const char *name)
 {
 	struct single **link = &f->single[hash_text(name, strlen(name)) & (f->buckets - 1)];
 
-	while (*link && strcmp((*link)->name, name))
+	while (*link && strcmp(packed_of(*link)->text, name) != 0)
 		link = &(*link)->next;
 	return link;
 }
@@ -214,7 +219,8 @@ static int grow_singles(struct folder *f)
 	for (size_t i = 0; i < f->buckets; i++)
 		for (struct single *s = f->single[i], *next; s; s = next) {
 			struct single **head =
-				&single[hash_text(s->name, strlen(s->name)) & (buckets - 1)];
+				&single[hash_text(packed_of(s)->text, packed_of(s)->name_len) &
+					(buckets - 1)];
 
 			next = s->next;
 			s->next = *head;
@@ -226,22 +232,24 @@ static int grow_singles(struct folder *f)
 	return 0;
 }
 
-static struct single *add_single(struct meta_table *t, struct folder *f, const char *name)
+/* In place of what was said of name before; NULL without memory. */
+static struct single *put_single(
+	struct meta_table *t, struct folder *f, const char *name, const struct object *obj)
 {
-	struct single *s = find_single(f, name);
-	size_t len = strlen(name) + 1;
+	struct single *s = malloc(sizeof(struct single) + packed_bytes(obj, name));
+	struct single *old = find_single(f, name), **link;
 
-	if (s)
-		return s;
-	if (f->singles >= f->buckets && grow_singles(f) < 0)
+	if (!s || (!old && f->singles >= f->buckets && grow_singles(f) < 0)) {
+		free(s);
 		return NULL;
-	s = calloc(1, sizeof(*s) + len);
-	if (!s)
-		return NULL;
-	memcpy(s->name, name, len);
-	*single_link(f, name) = s;
-	f->singles++;
-	t->entries++;
+	}
+	packed_put(packed_of(s), obj, name);
+	link = single_link(f, name);
+	s->next = old ? old->next : NULL;
+	*link = s;
+	f->singles += !old;
+	t->entries += !old;
+	free(old);
 	return s;
 }
 
@@ -257,7 +265,10 @@ bool table_get(struct meta_table *t, const char *name, struct meta_answer *ret)
 	struct single *s = f ? find_single(f, component) : NULL;
 
 	if (s && (!f->listing || !*component || s->stamp_ns >= f->stamp_ns)) {
-		*ret = (struct meta_answer){s->obj, s->absent, false, s->stale, s->stamp_ns};
+		*ret = (struct meta_answer){
+			.absent = s->absent, .stale = s->stale, .stamp_ns = s->stamp_ns};
+		packed_object(packed_of(s), &ret->obj);
+		ret->obj.name = NULL;
 		return true;
 	}
 	if (!f || !f->listing || !*component)
@@ -275,12 +286,10 @@ void table_put(struct meta_table *t, const char *name, const struct object *obj,
 
 	HOLD(&t->lock);
 	struct folder *f = add_folder(t, name, dir_len);
-	struct single *s = f ? add_single(t, f, component) : NULL;
+	struct single *s = f ? put_single(t, f, component, obj ? obj : &(struct object){0}) : NULL;
 
 	if (!s)
 		return; /* no memory: not remembered */
-	s->obj = obj ? *obj : (struct object){0};
-	s->obj.name = NULL;
 	s->absent = !obj;
 	s->stale = false;
 	s->stamp_ns = stamp_ns;

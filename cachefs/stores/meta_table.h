@@ -39,7 +39,7 @@ bool table_get(struct meta_table *t, const char *name, struct meta_answer *ret);
 void table_put(struct meta_table *t, const char *name, const struct object *obj, int64_t stamp_ns);
 void table_drop(struct meta_table *t, const char *name);
 
-/* A use of the listing of dir (see meta_listing.h) and its age; false: there is none. */
+/* A use of the listing of dir (see listing.h) and its age; false: there is none. */
 bool table_get_listing(
 	struct meta_table *t, const char *dir, struct listing **ret, struct meta_answer *ret_age);
 /* Takes a use of its own. */
