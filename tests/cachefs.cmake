@@ -43,6 +43,11 @@ add_executable(bench_stack_rate bench/stack_rate.c)
 target_link_libraries(bench_stack_rate PRIVATE null_origin)
 set_target_properties(bench_stack_rate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 
+# The reader of bench/fs.sh.
+add_executable(bench_fs_read bench/fs_read.c)
+target_link_libraries(bench_fs_read PRIVATE common Threads::Threads)
+set_target_properties(bench_fs_read PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
 # Origins over real servers.
 feedrate_script(system/mount_origins.sh)
 feedrate_script(system/origin_nginx.sh)
@@ -61,3 +66,4 @@ feedrate_script(system/mount_model.sh)
 feedrate_script(system/mount_stall.sh)
 feedrate_script(system/mount_tiers.sh)
 feedrate_script(system/mount_user.sh)
+feedrate_script(system/bench_fs.sh TIMEOUT 120)
