@@ -9,9 +9,11 @@
 
 #include "cachefs/space.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define BUCKETS_FIRST 1024
-#define SLOTS_MAX (16u << 20) /* 64 GiB of one-page files; tables are zero pages until used */
+#define EVICT_AGAIN_NS NSEC_PER_SEC /* when all that could go was pinned */
+#define SLOTS_MAX (16u << 20)       /* 64 GiB of one-page files; tables are zero pages until used */
 
 static uint32_t chunks_of(uint32_t len)
 {
@@ -37,6 +39,7 @@ static void check_block(const struct cache *c, const struct block *b)
 	assert(b->state == BLOCK_READY || b->state == BLOCK_DOOMED || !b->pins);
 	assert(b->state == BLOCK_FILLING || !b->unwanted);
 	assert(b->state != BLOCK_READY || b->placed);
+	assert(b->state == BLOCK_READY || !b->owed);
 	assert(!b->file || b->file->slot[b->number] == block_slot(c, b));
 	(void)c;
 	(void)b;
@@ -208,6 +211,105 @@ static void bury(struct cache *c, struct block *b)
 	forget_block(c, b);
 }
 
+/* ---- giving up ---- */
+
+static bool may_go(uint32_t slot, void *arg)
+{
+	struct cache *c = arg;
+
+	return !c->block[slot].pins;
+}
+
+/* Offers b to the tier below, which owns it from then on if it wants it: true, and it keeps its room
+ * until that has it. */
+static bool demote(struct cache *c, struct block *b)
+{
+	b->pins = 1;
+	pthread_mutex_unlock(&c->lock);
+	bool taken = !c->ops->demote(c, b);
+
+	pthread_mutex_lock(&c->lock);
+	if (!taken)
+		b->pins = 0;
+	counter_add(c->store->counters, LAYER_demotions, taken);
+	return taken;
+}
+
+/* Gives up one block; the lock is released for the erasing. */
+static int evict_one(struct cache *c, bool background)
+{
+	uint32_t slot = c->policy->ops->evict(c->policy, may_go, c);
+
+	if (slot == SLOT_NONE)
+		return -ENOSPC;
+	struct block *b = &c->block[slot];
+	bool owed = b->owed;
+
+	check_block(c, b);
+	b->owed = false;
+	b->state = BLOCK_DOOMED;
+	counter_add(c->store->counters, LAYER_evictions, 1);
+	counter_add(c->store->counters, LAYER_evicted_bytes, b->len);
+	counter_add(c->store->counters, LAYER_background_evictions, background);
+	if (owed && demote(c, b))
+		return 0;
+	if (c->ops->erase) {
+		pthread_mutex_unlock(&c->lock);
+		c->ops->erase(c, b);
+		pthread_mutex_lock(&c->lock);
+	}
+	forget_block(c, b);
+	return 0;
+}
+
+/* Down to the low watermark, as far as blocks may go. */
+static void evict_to_low(struct cache *c)
+{
+	while (!c->stopping && c->used > c->low && !evict_one(c, true)) {
+		pthread_mutex_unlock(&c->lock); /* readers first */
+		pthread_mutex_lock(&c->lock);
+	}
+}
+
+static void *evict_until_stopped(void *arg)
+{
+	struct cache *c = arg;
+	bool pinned = false;
+
+	HOLD(&c->lock);
+	while (!c->stopping) {
+		int64_t again_ns = clock_now_ns() + EVICT_AGAIN_NS;
+		struct timespec until = {again_ns / NSEC_PER_SEC, again_ns % NSEC_PER_SEC};
+
+		if (c->used <= c->high || pinned)
+			pthread_cond_clockwait(&c->crowded, &c->lock, CLOCK_MONOTONIC, &until);
+		if (c->used > c->high)
+			evict_to_low(c);
+		pinned = c->used > c->high;
+	}
+	return NULL;
+}
+
+static int start_evictor(struct cache *c)
+{
+	int r = c->high ? pthread_create(&c->evictor, NULL, evict_until_stopped, c) : 0;
+
+	c->evicting = c->high && !r;
+	return r;
+}
+
+void cache_stop(struct cache *c)
+{
+	if (!c->evicting)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->stopping = true;
+	pthread_cond_signal(&c->crowded);
+	pthread_mutex_unlock(&c->lock);
+	pthread_join(c->evictor, NULL);
+	c->evicting = false;
+}
+
 int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
 	const struct config *cfg, uint64_t capacity)
 {
@@ -219,11 +321,14 @@ int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
 	c->first_free = SLOT_NONE;
 	c->buckets = BUCKETS_FIRST;
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->crowded, NULL);
+	c->high = (uint64_t)((double)capacity * cfg->cache.watermark_high);
+	c->low = (uint64_t)((double)capacity * cfg->cache.watermark_low);
 	c->policy = policy_registry[cfg->cache.policy]->new (c->slots);
 	c->block = calloc(slots + 1, sizeof(*c->block));
 	c->bucket = calloc(c->buckets, sizeof(struct cache_file *));
 	counter_put(st->counters, LAYER_capacity_bytes, (int64_t)capacity);
-	if (c->policy && c->block && c->bucket)
+	if (c->policy && c->block && c->bucket && !start_evictor(c))
 		return 0;
 	cache_done(c);
 	return -ENOMEM;
@@ -231,6 +336,7 @@ int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
 
 void cache_done(struct cache *c)
 {
+	cache_stop(c);
 	for (uint32_t i = 0; c->block && i < c->slots_used; i++)
 		if (c->block[i].file && chunks_of(c->block[i].len) > 1)
 			free(c->block[i].u.many);
@@ -246,6 +352,7 @@ void cache_done(struct cache *c)
 		c->policy->ops->free(c->policy);
 	free(c->block);
 	free(c->bucket);
+	pthread_cond_destroy(&c->crowded);
 	pthread_mutex_destroy(&c->lock);
 	*c = (struct cache){0};
 }
@@ -304,40 +411,20 @@ struct block *extent_block(struct cache *c, const struct extent *ext)
 
 /* ---- filling ---- */
 
-static bool may_go(uint32_t slot, void *arg)
+/* For a block that finds none. Between watermarks the thread does it where that takes time. */
+static int make_room(struct cache *c)
 {
-	struct cache *c = arg;
-
-	return !c->block[slot].pins;
-}
-
-/* Gives up one block; the lock is released for the erasing. */
-static int evict_one(struct cache *c)
-{
-	uint32_t slot = c->policy->ops->evict(c->policy, may_go, c);
-
-	if (slot == SLOT_NONE)
-		return -ENOSPC;
-	struct block *b = &c->block[slot];
-
-	check_block(c, b);
-	b->state = BLOCK_DOOMED;
-	counter_add(c->store->counters, LAYER_evictions, 1);
-	counter_add(c->store->counters, LAYER_evicted_bytes, b->len);
-	if (c->ops->erase) {
-		pthread_mutex_unlock(&c->lock);
-		c->ops->erase(c, b);
-		pthread_mutex_lock(&c->lock);
-	}
-	forget_block(c, b);
-	return 0;
+	if (!c->high || !c->ops->erase)
+		return evict_one(c, false);
+	pthread_cond_signal(&c->crowded);
+	return -ENOSPC;
 }
 
 static struct block *slot_or_evict(struct cache *c)
 {
 	struct block *b;
 
-	while (!(b = take_slot(c)) && !evict_one(c))
+	while (!(b = take_slot(c)) && !make_room(c))
 		;
 	return b;
 }
@@ -386,6 +473,8 @@ static int place_block(struct cache *c, struct block *b)
 		return r;
 	b->placed = true;
 	c->used += charge;
+	if (c->high && c->used > c->high)
+		pthread_cond_signal(&c->crowded);
 	counter_add(c->store->counters, LAYER_blocks, 1);
 	counter_put(c->store->counters, LAYER_used_bytes, (int64_t)c->used);
 	return 0;
@@ -396,12 +485,17 @@ static uint64_t policy_key(const struct cache_file *f, uint32_t number)
 	return f->hash + number * 0x9e3779b97f4a7c15ull;
 }
 
+uint64_t block_key(const struct object *obj, uint32_t number)
+{
+	return hash_key(obj->name, obj->version) + number * 0x9e3779b97f4a7c15ull;
+}
+
 static int place_evicting(struct cache *c, struct block *b)
 {
 	int r;
 
 	while ((r = place_block(c, b)) == -ENOSPC)
-		if (evict_one(c) < 0)
+		if (make_room(c) < 0)
 			break;
 	return r;
 }
@@ -488,6 +582,12 @@ void cache_commit(struct cache *c, struct block *b, bool pin)
 		bury(c, b);
 }
 
+void cache_owe(struct cache *c, struct block *b)
+{
+	HOLD(&c->lock);
+	b->owed = b->state == BLOCK_READY;
+}
+
 void cache_abort(struct cache *c, struct block *b)
 {
 	HOLD(&c->lock);
@@ -505,6 +605,7 @@ static bool doom(struct cache *c, struct block *b)
 	if (b->state != BLOCK_READY)
 		return false;
 	c->policy->ops->remove(c->policy, block_slot(c, b));
+	b->owed = false;
 	b->state = BLOCK_DOOMED;
 	return !b->pins;
 }

@@ -18,6 +18,10 @@
  * A DOOMED block stays in the index so that nobody fills the same place while it is still read or
  * being erased: whoever wants to, gets -EEXIST and goes round the tier.
  *
+ * Room is made when a block needs it, or by a thread of the tier's own between two watermarks
+ * (cache.watermark_high, cache.watermark_low). A filler then never waits for a tier that erases: what finds
+ * no room is not kept.
+ *
  * Locks: one, `lock`, never held over I/O. Tier callbacks marked "locked" run under it. */
 #ifndef CACHEFS_CACHE_H
 #define CACHEFS_CACHE_H
@@ -48,6 +52,7 @@ struct block {
 	uint8_t state;
 	bool placed, unwanted; /* has space; dropped while being filled */
 	bool logged;           /* the disk tier's */
+	bool owed;             /* READY: the tier below should have it and has not */
 	union {
 		uint32_t one, *many; /* CRC32C of each chunk: many if there are several */
 		uint32_t next_free;
@@ -65,6 +70,9 @@ struct cache_ops {
 	void (*unplace)(struct cache *c, struct block *b, bool last);
 	/* NULL, or: makes the bytes unreadable before the room is given back; may do I/O. */
 	void (*erase)(struct cache *c, struct block *b);
+	/* NULL, or: offers pinned b, which is to go and is owed, to the tier below. 0: that has the
+	 * pin now, and b goes when it is put; else b is lost. */
+	int (*demote)(struct cache *c, struct block *b);
 };
 
 struct cache {
@@ -79,10 +87,16 @@ struct cache {
 	uint32_t slots, slots_used, first_free;
 	struct cache_file **bucket;
 	size_t buckets, files;
+	uint64_t high, low; /* watermarks; 0: off. Constant */
+	pthread_t evictor;
+	pthread_cond_t crowded;
+	bool evicting, stopping; /* the thread runs, should end */
 };
 
 int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
 	const struct config *cfg, uint64_t capacity);
+/* Ends the thread that evicts between watermarks. */
+void cache_stop(struct cache *c);
 /* Gives no block back to the tier: what is on disk stays there. */
 void cache_done(struct cache *c);
 
@@ -99,6 +113,7 @@ static inline uint32_t block_len(const struct cache *c, const struct object *obj
 	return obj->size - off < c->block_size ? (uint32_t)(obj->size - off) : c->block_size;
 }
 
+uint64_t block_key(const struct object *obj, uint32_t number); /* what a policy knows it by */
 uint32_t block_slot(const struct cache *c, const struct block *b);
 uint32_t *block_crcs(struct block *b); /* (len + CHUNK_SIZE - 1) / CHUNK_SIZE of them */
 
@@ -128,6 +143,9 @@ void cache_forget(struct cache *c, const struct object *obj, uint32_t number);
 /* FILLING to READY (pinned for the caller if `pin`), CRCs set by the filler; or to nothing. */
 void cache_commit(struct cache *c, struct block *b, bool pin);
 void cache_abort(struct cache *c, struct block *b);
+
+/* Pinned b is owed to the tier below, which could not take it now: see cache_ops.demote. */
+void cache_owe(struct cache *c, struct block *b);
 
 /* The bytes of pinned b are wrong: counts crc_errors; b goes when it is unpinned. */
 void cache_reject(struct cache *c, struct block *b);

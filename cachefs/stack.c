@@ -212,6 +212,7 @@ static int add_extent(struct reply *ret, struct extent *ext, char **scratch, cha
 	const char *whole = ext->mem ? (const char *)ext->mem - ext->lead : *scratch;
 	size_t need = ext->crc ? ext->whole : ext->len;
 
+	need = (need + EXTENT_ALIGN - 1) & ~(size_t)(EXTENT_ALIGN - 1);
 	if (!ext->mem && (size_t)(scratch_end - *scratch) < need)
 		goto gone;
 	if (!ext->mem && extent_read(ext, *scratch) < 0)

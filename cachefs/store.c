@@ -339,31 +339,13 @@ int store_read(struct store *st, const struct object *obj, uint64_t off, void *b
 
 /* ---- extents ---- */
 
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x00000080 /* Linux 6.14; filesystems without it answer EOPNOTSUPP */
-#endif
-
-/* Reads without leaving pages behind, where the filesystem can; falls back to forgetting them. */
-static int read_dropping(int fd, void *buf, size_t len, off_t off)
-{
-	struct iovec iov = {buf, len};
-	ssize_t n = preadv2(fd, &iov, 1, off, RWF_DONTCACHE);
-
-	if (n == (ssize_t)len)
-		return 0;
-	int r = file_pread_all(fd, buf, len, off);
-
-	posix_fadvise(fd, off, (off_t)len, POSIX_FADV_DONTNEED);
-	return r;
-}
-
 int extent_read(const struct extent *ext, void *buf)
 {
 	size_t len = ext->crc ? ext->whole : ext->len;
 	off_t off = ext->crc ? ext->off - (off_t)ext->lead : ext->off;
 
-	if (ext->drop_pages)
-		return read_dropping(ext->fd, buf, len, off);
+	if (ext->owner && ext->owner->ops->read)
+		return ext->owner->ops->read(ext->owner, ext, buf);
 	return file_pread_all(ext->fd, buf, len, off);
 }
 

@@ -52,7 +52,6 @@ struct object {
 struct extent {
 	const void *mem;
 	int fd;
-	bool drop_pages; /* files: leave nothing in the page cache */
 	off_t off;
 	size_t len;
 	size_t lead, whole;
@@ -117,7 +116,9 @@ struct store_ops {
 	 * never waits for network or a lock held over I/O. -EAGAIN: not here (nor below). */
 	int (*lend)(struct store *st, const struct object *obj, uint64_t off, size_t len,
 		struct extent *ret);
-	void (*put)(struct store *st, struct extent *ext);    /* owners of extents only */
+	void (*put)(struct store *st, struct extent *ext); /* owners of extents only */
+	/* Owners of file extents: extent_read() their way; missing: a plain read. */
+	int (*read)(struct store *st, const struct extent *ext, void *buf);
 	void (*reject)(struct store *st, struct extent *ext); /* the CRC disagreed: forget it */
 
 	/* Offers a whole block [off, off+ext->len) that was just fetched from below this layer's
@@ -164,7 +165,9 @@ void extent_reject(struct extent *ext); /* and put */
 int store_keep(struct store *st, const struct object *obj, uint64_t off, struct extent *ext);
 
 /* Reads ext, which is a file's, into buf: ext->whole bytes from the start of its first chunk
- * (ext->len from its start if it has no CRCs). */
+ * (ext->len from its start if it has no CRCs). buf has room up to the next multiple of EXTENT_ALIGN; if it
+ * lies at one too, the tier may read past the page cache. */
+#define EXTENT_ALIGN 4096
 int extent_read(const struct extent *ext, void *buf);
 
 /* 0, or -EBADMSG when a chunk of whole (ext->whole bytes) disagrees with its CRC. */

@@ -170,7 +170,8 @@ static void read_cgroups(const char *root, struct limits *l)
 		read_cgroup_line(root, line, l);
 }
 
-static int64_t read_ram(const char *root)
+/* A line of /proc/meminfo, such as "MemTotal:", in bytes; 0: not there. */
+static int64_t read_meminfo(const char *root, const char *line)
 {
 	char path[512];
 	AUTO(free) char *text = NULL;
@@ -179,9 +180,27 @@ static int64_t read_ram(const char *root)
 	snprintf(path, sizeof(path), "%s/proc/meminfo", root);
 	if (file_read(path, SMALL_FILE, &text, &len) < 0)
 		return 0;
-	const char *p = strstr(text, "MemTotal:");
+	const char *p = strstr(text, line);
 
-	return p ? strtoll(p + strlen("MemTotal:"), NULL, 10) * 1024 : 0;
+	return p ? strtoll(p + strlen(line), NULL, 10) * 1024 : 0;
+}
+
+static int64_t lower_limit(const struct limits *l, int64_t ram_bytes)
+{
+	/* v1 says "no limit" by a number near 2^63. */
+	return l->memory && l->memory < ram_bytes ? l->memory : ram_bytes;
+}
+
+void topology_memory(const char *root, struct memory_room *ret)
+{
+	struct limits l = {0};
+
+	read_cgroups(root, &l);
+	ret->ram_bytes = read_meminfo(root, "MemTotal:");
+	ret->limit_bytes = lower_limit(&l, ret->ram_bytes);
+	ret->free_bytes = read_meminfo(root, "MemAvailable:");
+	if (ret->limit_bytes < ret->free_bytes)
+		ret->free_bytes = ret->limit_bytes;
 }
 
 /* What this process may run on by affinity and cpuset, and the caches below that. */
@@ -229,9 +248,8 @@ int topology_read(const char *root, struct topology *ret, struct err *err)
 		t.allowed = t.online;
 	read_cgroups(root, &l);
 	t.quota = l.quota;
-	t.ram_bytes = read_ram(root);
-	/* v1 says "no limit" by a number near 2^63. */
-	t.memory_limit = l.memory && l.memory < t.ram_bytes ? l.memory : t.ram_bytes;
+	t.ram_bytes = read_meminfo(root, "MemTotal:");
+	t.memory_limit = lower_limit(&l, t.ram_bytes);
 	if (l.quota > 0)
 		snprintf(t.why, sizeof(t.why), "%d by affinity; cgroup %s allows %.4g", t.allowed,
 			l.where, l.quota);

@@ -25,6 +25,14 @@ struct topology {
 /* root: prefix for /proc and /sys in tests, "" for the real ones. */
 int topology_read(const char *root, struct topology *ret, struct err *err);
 
+/* Bytes; 0: unknown. Quick: without hwloc. */
+struct memory_room {
+	int64_t ram_bytes, limit_bytes; /* as in struct topology */
+	int64_t free_bytes; /* that programs may still take: MemAvailable, or the limit */
+};
+
+void topology_memory(const char *root, struct memory_room *ret);
+
 enum cpu_round { CPU_AUTO, CPU_CEIL, CPU_FLOOR };
 
 /* CPUs to use: the quota rounded as asked (auto rounds to nearest, at least 1), never above

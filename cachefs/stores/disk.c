@@ -24,6 +24,7 @@
 #include "cachefs/pool.h"
 #include "cachefs/stores/disk_files.h"
 #include "cachefs/stores/disk_log.h"
+#include "cachefs/stores/disk_read.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -40,6 +41,7 @@ struct disk {
 	struct cache cache;
 	struct disk_files files;
 	struct disk_log log;
+	struct disk_reader reader;
 	struct pool *fillers; /* NULL with cache.fill=sync */
 	bool drop_pages;
 	char *path;
@@ -86,7 +88,6 @@ static int disk_lend(
 		return store_lend(st->lower, obj, off, len, ret);
 	cache_extent(&d->cache, b, off, len, ret);
 	ret->off += files_offset(&d->cache, b);
-	ret->drop_pages = d->drop_pages;
 	if (!files_get(&d->files, files_of(&d->files, b), &ret->fd)) {
 		counter_add(st->counters, LAYER_hit_bytes, (int64_t)ret->len);
 		return 0;
@@ -103,6 +104,13 @@ static void disk_put(struct store *st, struct extent *ext)
 
 	files_put(&d->files, files_of(&d->files, b));
 	cache_unpin(&d->cache, b);
+}
+
+static int disk_read_extent(struct store *st, const struct extent *ext, void *buf)
+{
+	struct disk *d = container_of(st, struct disk, base);
+
+	return disk_read(&d->reader, files_of(&d->files, extent_block(&d->cache, ext)), ext, buf);
 }
 
 static void disk_reject(struct store *st, struct extent *ext)
@@ -125,12 +133,11 @@ static int read_held(struct disk *d, const struct object *obj, uint64_t off, siz
 		return -EAGAIN;
 	cache_extent(&d->cache, b, off, len, &ext);
 	ext.off += files_offset(&d->cache, b);
-	ext.drop_pages = d->drop_pages;
 	if (files_get(&d->files, files_of(&d->files, b), &ext.fd) < 0) {
 		cache_unpin(&d->cache, b);
 		return -EAGAIN;
 	}
-	buf = malloc(ext.whole);
+	buf = aligned_alloc(SPACE_ALIGN, space_round(ext.whole));
 	if (buf)
 		r = extent_read(&ext, buf);
 	if (!r)
@@ -390,6 +397,7 @@ static void disk_stop(struct store *st)
 
 	pool_free(d->fillers);
 	d->fillers = NULL;
+	cache_stop(&d->cache);
 }
 
 /* What was set up so far goes; the folder stays as it is. */
@@ -420,7 +428,8 @@ static int set_up(struct disk *d, const struct config *cfg, const char *origin, 
 
 	if (r < 0)
 		return r;
-	files_init(&d->files, d->dir, d->drop_pages);
+	files_init(&d->files, d->dir, cfg->disk.page_cache == PAGE_CACHE_DROP);
+	disk_reader_init(&d->reader, &d->files, d->base.counters, cfg);
 	if (cache_init(&d->cache, &d->base, &disk_cache_ops, cfg, (uint64_t)capacity_of(d, cfg)) <
 		0)
 		return err_set(err, ENOMEM, "not enough memory for the disk tier's index");
@@ -446,7 +455,7 @@ static struct store *disk_open(
 		return NULL;
 	}
 	d->dir = d->lock_fd = -1;
-	d->drop_pages = cfg->disk.page_cache == PAGE_CACHE_DROP;
+	d->drop_pages = disk_drops_pages(cfg);
 	if (set_up(d, cfg, origin, err) < 0) {
 		disk_close(&d->base);
 		return NULL;
@@ -463,6 +472,7 @@ const struct store_ops disk_ops = {
 	.fetch = disk_fetch,
 	.lend = disk_lend,
 	.put = disk_put,
+	.read = disk_read_extent,
 	.reject = disk_reject,
 	.keep = disk_keep,
 	.drop = disk_drop,

@@ -19,6 +19,8 @@
 #define WHERE_OBJECT (1ull << 63)
 #define OPEN_MAX_LEAST 64
 
+enum { DESCRIPTOR_NONE = -1, DESCRIPTOR_IMPOSSIBLE = -2 };
+
 static uint32_t where_id(uint64_t where)
 {
 	return (uint32_t)((where & ~WHERE_OBJECT) >> 32);
@@ -55,8 +57,10 @@ static struct disk_file *file_new(uint32_t id, bool packed)
 		return NULL;
 	f->id = id;
 	f->packed = packed;
-	f->fd = -1;
-	if (packed && space_init(&f->space, SEGMENT_SIZE) < 0) {
+	f->fd = f->direct = DESCRIPTOR_NONE;
+	f->around = packed ? calloc(AROUND_REGIONS, sizeof(*f->around)) : NULL;
+	if (packed && (!f->around || space_init(&f->space, SEGMENT_SIZE) < 0)) {
+		free(f->around);
 		free(f);
 		return NULL;
 	}
@@ -67,7 +71,10 @@ static void file_free(struct disk_file *f)
 {
 	if (f->fd >= 0)
 		close(f->fd);
+	if (f->direct >= 0)
+		close(f->direct);
 	space_done(&f->space);
+	free(f->around);
 	free(f);
 }
 
@@ -229,7 +236,7 @@ int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd)
 		files_put(fs, f);
 		return r;
 	}
-	if (fs->exact)
+	if (fs->exact || f->packed)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	pthread_mutex_lock(&fs->lock);
 	if (f->fd < 0) {
@@ -244,15 +251,34 @@ int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd)
 	return 0;
 }
 
+int files_get_direct(struct disk_files *fs, struct disk_file *f)
+{
+	char name[16];
+
+	HOLD(&fs->lock);
+	if (f->direct == DESCRIPTOR_NONE) {
+		file_name(f, name);
+		f->direct = openat(fs->dir, name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
+		if (f->direct < 0)
+			f->direct = DESCRIPTOR_IMPOSSIBLE;
+	}
+	return f->direct;
+}
+
 void files_put(struct disk_files *fs, struct disk_file *f)
 {
 	AUTO(close) int fd = -1;
+	AUTO(close) int direct = -1;
 
 	HOLD(&fs->lock);
 	if (--f->users || f->fd < 0 || fs->open <= fs->open_max)
 		return;
 	fd = f->fd;
-	f->fd = -1;
+	f->fd = DESCRIPTOR_NONE;
+	if (f->direct >= 0) {
+		direct = f->direct;
+		f->direct = DESCRIPTOR_NONE;
+	}
 	fs->open--;
 }
 

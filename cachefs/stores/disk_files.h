@@ -18,12 +18,23 @@
 #define SEGMENT_SIZE (256ull << 20)
 #define SEGMENTS_MAX 65536
 #define PACKED_MAX (1 << 20) /* larger objects have a file of their own */
+#define AROUND_SIZE (1 << 20)
+#define AROUND_REGIONS (SEGMENT_SIZE / AROUND_SIZE)
+
+/* A mebibyte of a segment that was read along with something in it: when last, and how much of that
+ * nobody has asked for yet. */
+struct region {
+	_Atomic uint32_t at_s;
+	_Atomic int32_t unread;
+};
 
 struct disk_file {
 	uint32_t id;
 	bool packed, dead;      /* dead: to be unlinked; the cache's lock */
 	struct space space;     /* packed; the cache's lock */
 	int fd, users;          /* files->lock; fd -1: closed */
+	int direct;             /* opened with O_DIRECT; files->lock; -1: closed, -2: cannot be */
+	struct region *around;  /* packed: see disk_read.h */
 	struct disk_file *next; /* dead ones; the cache's lock */
 };
 
@@ -34,7 +45,7 @@ struct disk_files {
 	struct disk_file *dead;                  /* to be unlinked; the cache's lock */
 	pthread_mutex_t lock;                    /* below */
 	int open, open_max;
-	bool exact; /* no readahead: what nobody asked for would stay in the page cache; constant */
+	bool exact; /* no readahead of objects: what nobody asked for would stay in the page cache; constant */
 };
 
 void files_init(struct disk_files *fs, int dir, bool exact);
@@ -49,6 +60,8 @@ struct disk_file *files_of(struct disk_files *fs, const struct block *b);
 off_t files_offset(const struct cache *c, const struct block *b);
 
 int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd); /* open, and pinned open */
+/* Another descriptor of f, which files_get() has pinned: it reads past the page cache. -1: not possible. */
+int files_get_direct(struct disk_files *fs, struct disk_file *f);
 void files_put(struct disk_files *fs, struct disk_file *f);
 
 /* Gives the bytes of b back to the filesystem. */

@@ -6,7 +6,11 @@
  *
  * The region is mapped once; blocks are lent by pointer and cut to whole pages, so that small
  * files do not waste a block. When the region has no room (all pinned, capacity 0, or the policy
- * does not want the block) a fetch lands in a loose buffer, freed after its last use. */
+ * does not want the block) a fetch lands in a loose buffer, freed after its last use.
+ *
+ * Promotion: a block that the disk tier holds and that is asked for again is lent to nobody, so that the
+ * read becomes a fetch, which lands here. Demotion: a block that the disk tier could not take when it came
+ * is offered once more when it has to go. */
 #include "cachefs/stores/mem.h"
 
 #include <assert.h>
@@ -16,15 +20,19 @@
 #include <sys/mman.h>
 
 #include "cachefs/cache.h"
+#include "cachefs/seen.h"
 #include "cachefs/space.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/crc32c.h"
-#include "common/file.h"
 #include "common/topology.h"
 
 #define LOOSE (1ull << 63)        /* in a cookie: the rest is a struct loose */
 #define LOOSE_KEPT_MAX (32 << 20) /* loose bytes up to which they wait for tiers below */
+
+/* mem.capacity=auto: of the memory that is free. */
+#define AUTO_SHARE 4
+#define AUTO_PARTS 5
 
 struct mem {
 	struct store base;
@@ -34,6 +42,7 @@ struct mem {
 	struct space space; /* cache.lock */
 	int64_t timeout_ns;
 	_Atomic int64_t loose_bytes;
+	struct seen seen;    /* last NULL: nothing is promoted */
 	mem_queue_fn *queue; /* NULL: no prefetch */
 	void *queue_arg;
 };
@@ -63,36 +72,46 @@ static void mem_unplace(struct cache *c, struct block *b, bool last)
 		space_free(&m->space, b->where, space_round(b->len));
 }
 
-static const struct cache_ops mem_cache_ops = {.place = mem_place, .unplace = mem_unplace};
-
-/* 80% of what is free: the smaller of MemAvailable and the cgroup's limit. */
-static int64_t auto_capacity(void)
+static void lend_block(struct mem *m, struct block *b, uint64_t off, size_t len, struct extent *ret)
 {
-	AUTO(free) char *info = NULL;
-	struct topology t;
-	size_t len;
-	int64_t free_bytes = 0;
+	cache_extent(&m->cache, b, off, len, ret);
+	ret->mem = m->region + b->where + ret->off;
+}
 
-	if (!file_read("/proc/meminfo", 1 << 16, &info, &len)) {
-		const char *line = strstr(info, "MemAvailable:");
+static int mem_demote(struct cache *c, struct block *b)
+{
+	struct mem *m = container_of(c, struct mem, cache);
+	uint64_t off = (uint64_t)b->number * c->block_size;
+	struct object obj = {
+		.name = b->file->name, .version = b->file->version, .size = b->file->size};
+	struct extent ext;
 
-		free_bytes = line ? strtoll(line + 13, NULL, 10) * 1024 : 0;
-	}
-	if (!topology_read("", &t, NULL) && t.memory_limit < free_bytes)
-		free_bytes = t.memory_limit;
-	return free_bytes / 5 * 4;
+	lend_block(m, b, off, b->len, &ext);
+	return store_keep(m->base.lower, &obj, off, &ext);
+}
+
+static const struct cache_ops mem_cache_ops = {
+	.place = mem_place, .unplace = mem_unplace, .demote = mem_demote};
+
+static void mem_stop(struct store *st)
+{
+	cache_stop(&container_of(st, struct mem, base)->cache);
 }
 
 static void mem_close(struct store *st)
 {
 	struct mem *m = container_of(st, struct mem, base);
 
-	cache_check(&m->cache);
-	cache_done(&m->cache);
+	mem_stop(st);
+	if (m->cache.block) {
+		cache_check(&m->cache);
+		cache_done(&m->cache);
+	}
 	flights_done(&m->flights);
 	if (m->region)
 		munmap(m->region, m->space.size);
 	space_done(&m->space);
+	seen_done(&m->seen);
 	store_done(st);
 	free(m);
 }
@@ -113,30 +132,47 @@ static int map_region(struct mem *m, uint64_t size)
 	return 0;
 }
 
+/* Whether promotion pays: not where a page cache holds the same bytes, the mount's or the tier files'. */
+static bool wants_promotion(const struct config *cfg)
+{
+	if (cfg->mem.promote != PROMOTE_AUTO)
+		return cfg->mem.promote == PROMOTE_YES;
+	return cfg->fuse.open_mode == OPEN_DIRECT && cfg->disk.page_cache == PAGE_CACHE_DROP;
+}
+
+static int set_up(struct mem *m, const struct config *cfg, uint64_t size, struct err *err)
+{
+	flights_init(&m->flights);
+	m->timeout_ns = 2 * cfg->http.timeout;
+	if (cache_init(&m->cache, &m->base, &mem_cache_ops, cfg, size) < 0)
+		return err_set(err, ENOMEM, "not enough memory for the memory tier's index");
+	if (size && wants_promotion(cfg) && seen_init(&m->seen, size) < 0)
+		return err_set(err, ENOMEM, "not enough memory for the memory tier's index");
+	if (map_region(m, size) < 0)
+		return err_set(err, ENOMEM,
+			"mem.capacity: cannot map %lld bytes; give a smaller size",
+			(long long)size);
+	return 0;
+}
+
 static struct store *mem_open(
 	const struct config *cfg, const char *origin, struct store *lower, struct err *err)
 {
-	int64_t capacity = cfg->mem.capacity < 0 ? auto_capacity() : cfg->mem.capacity;
-	uint64_t size = (uint64_t)capacity & ~(uint64_t)(SPACE_ALIGN - 1);
+	struct memory_room memory;
+	int64_t capacity = cfg->mem.capacity;
 	struct mem *m = calloc(1, sizeof(*m));
 
+	if (capacity < 0) {
+		topology_memory("", &memory);
+		capacity = memory.free_bytes / AUTO_PARTS * AUTO_SHARE;
+	}
 	if (!m || store_init(&m->base, &mem_ops, lower) < 0) {
 		err_set(err, ENOMEM, "not enough memory for the memory tier");
 		free(m);
 		return NULL;
 	}
-	flights_init(&m->flights);
-	m->timeout_ns = 2 * cfg->http.timeout;
-	if (cache_init(&m->cache, &m->base, &mem_cache_ops, cfg, size) < 0) {
-		store_done(&m->base);
-		free(m);
-		err_set(err, ENOMEM, "not enough memory for the memory tier's index");
-		return NULL;
-	}
-	if (map_region(m, size) < 0) {
+	if (set_up(m, cfg, (uint64_t)capacity & ~(uint64_t)(SPACE_ALIGN - 1), err) < 0) {
 		mem_close(&m->base);
-		err_set(err, ENOMEM, "mem.capacity: cannot map %lld bytes; give a smaller size",
-			(long long)size);
 		return NULL;
 	}
 	return &m->base;
@@ -144,10 +180,27 @@ static struct store *mem_open(
 
 /* ---- lending ---- */
 
-static void lend_block(struct mem *m, struct block *b, uint64_t off, size_t len, struct extent *ret)
+/* Whether a read at off of what a tier below lends should rather bring the block here. Only a read at the
+ * front of the block counts: the next one of a reader in sequence asks for nothing again. */
+static bool promotes(struct mem *m, const struct object *obj, uint64_t off)
 {
-	cache_extent(&m->cache, b, off, len, ret);
-	ret->mem = m->region + b->where + ret->off;
+	uint32_t number = block_number(&m->cache, off);
+
+	if (!m->seen.last || off % m->cache.block_size)
+		return false;
+	return seen_again(&m->seen, block_key(obj, number), block_len(&m->cache, obj, number));
+}
+
+static int lend_from_below(
+	struct mem *m, const struct object *obj, uint64_t off, size_t len, struct extent *ret)
+{
+	int r = store_lend(m->base.lower, obj, off, len, ret);
+
+	if (r < 0 || !promotes(m, obj, off))
+		return r;
+	extent_put(ret);
+	counter_add(m->base.counters, LAYER_promotions, 1);
+	return -EAGAIN;
 }
 
 static int mem_lend(
@@ -157,7 +210,7 @@ static int mem_lend(
 	struct block *b = cache_pin(&m->cache, obj, block_number(&m->cache, off), true);
 
 	if (!b)
-		return store_lend(st->lower, obj, off, len, ret);
+		return lend_from_below(m, obj, off, len, ret);
 	lend_block(m, b, off, len, ret);
 	counter_add(st->counters, LAYER_hit_bytes, (int64_t)ret->len);
 	return 0;
@@ -361,8 +414,8 @@ void mem_fill(struct store *st, struct flight *f)
 	hist_add(st->latency[STORE_FETCH], clock_now_ns() - start_ns);
 	if (l.loose)
 		offer_loose(&l);
-	else
-		mem_offer(st, &f->obj, f->off); /* -EAGAIN: dropped meanwhile */
+	else if (mem_offer(st, &f->obj, f->off) == -EAGAIN)
+		cache_owe(&m->cache, l.block); /* if it was not dropped meanwhile */
 	flight_end(&m->flights, f, 0);
 	if (l.block)
 		cache_unpin(&m->cache, l.block);
@@ -597,6 +650,7 @@ const struct store_ops mem_ops = {
 	.name = "mem",
 	.summary = "Keeps blocks in memory; every fetch lands here.",
 	.open = mem_open,
+	.stop = mem_stop,
 	.close = mem_close,
 	.fetch = mem_fetch,
 	.lend = mem_lend,

@@ -96,6 +96,7 @@ static int stack_start(struct stack_source *s, struct err *err)
 		s->tier = NULL;
 		return err_set(err, ENOMEM, "out of memory");
 	}
+	s->cfg->fuse.open_mode = OPEN_DIRECT; /* no page cache of a mount lies before the tiers */
 	r = remote_server_start(&s->remote, spec, err);
 	return r ? r : open_stack(s, err);
 }

@@ -8,7 +8,10 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
+
+#include <linux/magic.h>
 
 #define FILES 40
 
@@ -397,6 +400,105 @@ static void test_page_cache_drop_gives_the_same_bytes(void **state)
 	close_last(&f);
 }
 
+/* ---- reading around ---- */
+
+/* What was written goes to the disk and out of the page cache; false: the filesystem keeps it (tmpfs). */
+static bool make_cold(struct fixture *f)
+{
+	char path[128];
+	struct statfs st;
+
+	tier_path(f, "seg-00000000", path);
+	AUTO(close) int fd = open(path, O_RDONLY);
+
+	assert_true(fd >= 0);
+	fsync(fd);
+	return !posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) && !fstatfs(fd, &st) &&
+	       st.f_type != TMPFS_MAGIC;
+}
+
+static void read_file(struct fixture *f, int n)
+{
+	char name[32];
+	struct object obj;
+
+	null_origin_object(f->origin, n, name, &obj);
+	assert_true(test_held(f->stack, &obj, 0, (size_t)obj.size));
+}
+
+/* Opens a tier with cold small files; all of them lie in the first 4 MiB of a segment. */
+static void open_cold(struct fixture *f, const char *settings)
+{
+	open_first(f, settings);
+	warm_all(f);
+	if (make_cold(f))
+		return;
+	close_last(f);
+	skip();
+}
+
+static void test_neighbours_are_read_along(void **state)
+{
+	struct fixture f;
+
+	open_cold(&f, "disk.read_around=64M");
+	read_file(&f, 0);
+	assert_int_equal(test_counter(f.stack, "disk", "read_around_bytes"), 1 << 20);
+	for (int i = 1; i < 10; i++)
+		if (i % 4 != 3) /* small ones */
+			read_file(&f, i);
+	assert_int_equal(test_counter(f.stack, "disk", "read_around_bytes"), 1 << 20);
+	close_last(&f);
+}
+
+static void test_reading_around_ends_with_its_credit(void **state)
+{
+	struct fixture f;
+
+	open_cold(&f, "disk.read_around=1M");
+	for (int i = 36; i >= 0; i -= 4) /* far apart first, so nothing is paid back */
+		read_file(&f, i);
+	assert_int_equal(test_counter(f.stack, "disk", "read_around_bytes"), 1 << 20);
+	close_last(&f);
+}
+
+static void test_nothing_is_read_along_where_nothing_may_stay(void **state)
+{
+	static const char *const settings[] = {"disk.read_around=0", "disk.page_cache=drop"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		struct fixture f;
+
+		open_cold(&f, settings[i]);
+		assert_int_equal(count_held(&f), FILES);
+		assert_int_equal(test_counter(f.stack, "disk", "read_around_bytes"), 0);
+		close_last(&f);
+	}
+}
+
+/* Every way of reading gives the right bytes, cold and again. */
+static void test_all_ways_of_reading_agree(void **state)
+{
+	static const char *const settings[] = {"disk.page_cache=keep", "disk.page_cache=drop",
+		"disk.page_cache=auto", "disk.page_cache=auto fuse.open_mode=direct",
+		"disk.page_cache=auto disk.read_around=0",
+		"disk.page_cache=drop disk.read_around=8M"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		struct fixture f;
+
+		open_first(&f, settings[i]);
+		warm_all(&f);
+		for (int round = 0; round < 3; round++) {
+			make_cold(&f);
+			assert_int_equal(count_held(&f), FILES);
+			assert_int_equal(count_held(&f), FILES);
+		}
+		assert_int_equal(test_counter(f.stack, "disk", "crc_errors"), 0);
+		close_last(&f);
+	}
+}
+
 /* A child fills and evicts until it is ended at some moment; what it left has to be right. */
 static void kill_once(struct fixture *f, int round)
 {
@@ -452,6 +554,10 @@ int main(void)
 		cmocka_unit_test(test_index_is_compacted),
 		cmocka_unit_test(test_full_disk_is_gone_round),
 		cmocka_unit_test(test_page_cache_drop_gives_the_same_bytes),
+		cmocka_unit_test(test_neighbours_are_read_along),
+		cmocka_unit_test(test_reading_around_ends_with_its_credit),
+		cmocka_unit_test(test_nothing_is_read_along_where_nothing_may_stay),
+		cmocka_unit_test(test_all_ways_of_reading_agree),
 		cmocka_unit_test(test_killed_at_any_time_gives_no_wrong_byte),
 	};
 
