@@ -52,6 +52,17 @@ static int parse_paths(const json_t *array, struct control_message *ret, struct 
 	return ret->paths ? 0 : err_set(err, ENOMEM, "not enough memory");
 }
 
+/* "warm" with a plan in place of paths. */
+static int parse_plan(const json_t *plan, struct control_message *ret, struct err *err)
+{
+	const char *path = json_string_value(plan);
+
+	if (ret->op != CONTROL_WARM || !path || *path != '/')
+		return err_set(err, EINVAL, "plan: give \"warm\" the absolute path of a plan");
+	ret->plan = strdup(path);
+	return ret->plan ? 0 : err_set(err, ENOMEM, "not enough memory");
+}
+
 int control_parse(const char *text, size_t len, struct control_message *ret, struct err *err)
 {
 	struct control_message msg = {0};
@@ -62,8 +73,11 @@ int control_parse(const char *text, size_t len, struct control_message *ret, str
 	if (!json_is_object(root))
 		return err_set(err, EINVAL, "control message is no JSON object: %s", at.text);
 	r = parse_op(json_string_value(json_object_get(root, "op")), &msg.op, err);
+	const json_t *plan = json_object_get(root, "plan");
+
 	if (r >= 0)
-		r = parse_paths(json_object_get(root, "paths"), &msg, err);
+		r = plan ? parse_plan(plan, &msg, err)
+			 : parse_paths(json_object_get(root, "paths"), &msg, err);
 	if (r < 0) {
 		control_message_done(&msg);
 		return r;
@@ -77,5 +91,6 @@ void control_message_done(struct control_message *msg)
 	for (size_t i = 0; i < msg->n; i++)
 		free(msg->paths[i]);
 	free(msg->paths);
+	free(msg->plan);
 	*msg = (struct control_message){.op = msg->op};
 }

@@ -2,6 +2,7 @@
 /* control - what cachefs-ctl may ask of a mount: one JSON object by ioctl on MOUNT/.cachefs.
  *
  *      {"op":"warm","paths":["train",""]}      fetch these files and folders into the tiers
+ *      {"op":"warm","plan":"/home/me/plan"}    fetch what this file names, in its order: see plan.h
  *      {"op":"drop","paths":["train/a.jpg"]}   forget them ("" is everything)
  *
  * The same buffer comes back with the answer, at once: {"job":7} or {"error":"..."}. Work goes on
@@ -27,8 +28,9 @@ enum control_op { CONTROL_WARM, CONTROL_DROP };
 
 struct control_message {
 	enum control_op op;
-	char **paths; /* NULL-terminated, names as store.h wants them; at least one */
+	char **paths; /* NULL-terminated, names as store.h wants them; at least one, or a plan */
 	size_t n;
+	char *plan; /* absolute path, opened by the daemon with its rights; NULL: none */
 };
 
 /* text needs no NUL within len. -EINVAL and err; nothing to release then. */

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "cachefs/control.h"
+#include "cachefs/plan.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -27,6 +28,7 @@ AUTO_FREE(json, json_t, json_decref);
 
 struct ctl {
 	const char *mount;
+	char *plan; /* of warm: absolute path; NULL: none */
 	bool json;
 	struct err err;
 	pthread_mutex_t lock; /* below */
@@ -300,6 +302,8 @@ static char *name_below(const char *mount, const char *path)
 
 static json_t *make_message(struct ctl *c, const char *op, char **paths, int n)
 {
+	if (c->plan)
+		return json_pack("{s:s,s:s}", "op", op, "plan", c->plan);
 	json_t *list = json_array();
 
 	for (int i = 0; i < n; i++) {
@@ -342,6 +346,11 @@ static int find_job(const json_t *stats, json_int_t id, struct progress *ret)
 	return -1;
 }
 
+static bool is_plan(const struct progress *p)
+{
+	return json_object_get(p->job, "plan");
+}
+
 static void print_progress(const char *op, const struct progress *p)
 {
 	char done[UNITS_MAX], all[UNITS_MAX], rate[UNITS_MAX], left[UNITS_MAX];
@@ -349,6 +358,13 @@ static void print_progress(const char *op, const struct progress *p)
 
 	if (strcmp(p->state, "working")) {
 		fprintf(stderr, "\r%s: %s, %lld files\033[K", op, p->state, (long long)p->files);
+		return;
+	}
+	if (is_plan(p)) {
+		fprintf(stderr, "\r%s: %lld of %lld lines, %s, %s\033[K", op,
+			(long long)p->files_done, (long long)p->files,
+			units_human_bytes((double)p->bytes_done, done),
+			units_human_rate(per_s, rate));
 		return;
 	}
 	fprintf(stderr, "\r%s: %lld of %lld files, %s of %s, %s, %s left\033[K", op,
@@ -364,7 +380,7 @@ static void print_warmed(const struct progress *p)
 	char bytes[UNITS_MAX], took[UNITS_MAX], rate[UNITS_MAX], added[UNITS_MAX];
 	double per_s = p->seconds > 0 ? (double)p->bytes_added / p->seconds : 0;
 
-	printf("warm: %lld files, %s", (long long)p->files_done,
+	printf("warm: %lld %s, %s", (long long)p->files_done, is_plan(p) ? "lines" : "files",
 		units_human_bytes((double)p->bytes_done, bytes));
 	if (!p->bytes_added) {
 		printf(", were there already\n");
@@ -384,9 +400,24 @@ static void print_dropped(char **paths, int n)
 		printf("drop: %s\n", paths[i]);
 }
 
+/* The tier holds less than the plan: the rest is fetched as this is read. */
+static void print_pacing(const struct progress *p)
+{
+	char bytes[UNITS_MAX];
+
+	printf("warm: %lld of %lld lines, %s; the rest comes as these are read\n",
+		(long long)p->files_done, (long long)p->files,
+		units_human_bytes((double)p->bytes_done, bytes));
+}
+
 static int finish(struct ctl *c, const char *op, const struct progress *p)
 {
-	if (!strcmp(p->state, "stopped"))
+	if (!strcmp(p->state, "stopped") && is_plan(p))
+		err_set(&c->err, ECANCELED,
+			"%s: the plan was followed for %lld of %lld lines, then another took its "
+			"place",
+			c->mount, (long long)p->files_done, (long long)p->files);
+	else if (!strcmp(p->state, "stopped"))
 		err_set(&c->err, EINTR, "%s: unmounted before %s was done", c->mount, op);
 	else if (p->full)
 		err_set(&c->err, ENOSPC,
@@ -397,6 +428,8 @@ static int finish(struct ctl *c, const char *op, const struct progress *p)
 	else if (p->errors)
 		err_set(&c->err, EIO, "%s: %s failed for %lld files or folders; the first: %s",
 			c->mount, op, (long long)p->errors, p->error ? p->error : "unknown");
+	else if (!strcmp(p->state, "pacing") && !c->json)
+		print_pacing(p);
 	else if (!strcmp(op, "warm") && !c->json)
 		print_warmed(p);
 	else
@@ -434,7 +467,7 @@ static int end_job(struct ctl *c, const char *op, const json_t *stats, const str
 		json_dumpf(p->job, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
 		putchar('\n');
 	}
-	if (!strcmp(op, "warm") && !p->errors && check_fits(c, stats, p->bytes) < 0)
+	if (!strcmp(op, "warm") && !is_plan(p) && !p->errors && check_fits(c, stats, p->bytes) < 0)
 		return EXIT_FAILED;
 	return finish(c, op, p);
 }
@@ -459,7 +492,8 @@ static int run_job(struct ctl *c, const char *op, char **paths, int n)
 		}
 		if (terminal)
 			print_progress(op, &p);
-		if (!strcmp(p.state, "done") || !strcmp(p.state, "stopped")) {
+		if (!strcmp(p.state, "done") || !strcmp(p.state, "stopped") ||
+			!strcmp(p.state, "pacing")) {
 			if (terminal)
 				fputs("\r\033[K", stderr);
 			return end_job(c, op, stats, &p);
@@ -477,8 +511,30 @@ static int run_drop(struct ctl *c, char **paths, int n)
 	return code;
 }
 
+/* The daemon opens the plan: it must not lie in the mount, which the daemon itself serves. */
+static int check_plan(struct ctl *c, int n)
+{
+	struct stat plan, mount;
+	uint64_t lines;
+	int r;
+
+	if (n)
+		return err_set(&c->err, EINVAL, "give PATHs or --plan, not both");
+	if (plan_check(c->plan, &lines, &c->err) < 0)
+		return -EINVAL;
+	call_begins(c);
+	r = stat(c->mount, &mount);
+	call_ended(c);
+	if (!r && !stat(c->plan, &plan) && plan.st_dev == mount.st_dev)
+		return err_set(&c->err, EINVAL,
+			"%s: lies in the mount itself; copy it to somewhere else", c->plan);
+	return 0;
+}
+
 static int run_warm(struct ctl *c, char **paths, int n)
 {
+	if (c->plan && check_plan(c, n) < 0)
+		return EXIT_USAGE;
 	AUTO(json) json_t *stats = read_stats(c);
 
 	if (!stats || check_fits(c, stats, 1) < 0)
@@ -497,8 +553,15 @@ static int option_seen(const char *name, const char *value, void *arg, struct er
 {
 	struct ctl *c = arg;
 
-	c->json = true;
-	return 0;
+	if (!strcmp(name, "json")) {
+		c->json = true;
+		return 0;
+	}
+	free(c->plan);
+	c->plan = realpath(value, NULL); /* for the daemon, which is elsewhere */
+	return c->plan ? 0
+		       : err_set(err, errno, "%s: cannot read the plan: %s", value,
+				 strerror(errno));
 }
 
 static int run_command(struct ctl *c, char **operands, int n)
@@ -514,6 +577,10 @@ static int run_command(struct ctl *c, char **operands, int n)
 	c->mount = operands[1];
 	if (start_watch(c) < 0)
 		return EXIT_FAILED;
+	if (c->plan && strcmp(operands[0], "warm") != 0) {
+		err_set(&c->err, EINVAL, "--plan goes with warm");
+		return EXIT_USAGE;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, operands[0]))
 			return commands[i].run(c, operands + 2, n - 2);
@@ -529,18 +596,23 @@ int main(int argc, char **argv)
 	static const struct cli_option options[] = {
 		{"json", 0, NULL, NULL,
 			"Print JSON: the whole snapshot, or what became of the job"},
+		{"plan", 0, "FILE", NULL,
+			"Warm what this file names, in its order: a path a line, as "
+			"bytes %XX where odd"},
 		{NULL, 0, NULL, NULL, NULL},
 	};
 	static struct ctl c; /* outlives main(): so does the watching thread */
 	const struct cli cli = {.program = "cachefs-ctl",
 		.usage = "cachefs-ctl stats MOUNT [--json]\n"
 			 "cachefs-ctl drop MOUNT [PATH]... [--json]\n"
-			 "cachefs-ctl warm MOUNT [PATH]... [--json]",
+			 "cachefs-ctl warm MOUNT [PATH]... [--json]\n"
+			 "cachefs-ctl warm MOUNT --plan FILE [--json]",
 		.summary = "Shows what a cachefs mount does, makes it forget, or fills its tiers.",
 		.examples =
 			"cachefs-ctl stats /data                  # on a terminal: a summary\n"
 			"cachefs-ctl stats /data | grep layers    # lines KEY VALUE, all there is\n"
 			"cachefs-ctl warm /data train/n01440764\n"
+			"cachefs-ctl warm /data --plan epoch0.plan\n"
 			"cachefs-ctl drop /data",
 		.options = options,
 		.seen = option_seen,
@@ -555,6 +627,7 @@ int main(int argc, char **argv)
 		code = r ? EXIT_DONE : run_command(&c, argv + 1, operands);
 	if (code)
 		fprintf(stderr, "cachefs-ctl: %s\n", c.err.msg);
+	free(c.plan);
 	config_free(cfg);
 	return code;
 }

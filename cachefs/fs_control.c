@@ -56,6 +56,7 @@ json_t *fs_stats(struct fs *fs)
 
 	json_object_set_new(all, "fuse", fuse_stats(fs));
 	json_object_set_new(all, "warm", jobs_stats(fs->jobs));
+	json_object_set_new(all, "plan", prefetch_stats(fs->prefetch));
 	json_object_set_new(all, "version", json_string(FEEDRATE_VERSION));
 	json_object_set_new(all, "origin_url", json_string(fs->request->origin_url));
 	json_object_set_new(all, "pid", json_integer(getpid()));
@@ -122,17 +123,27 @@ void fs_dropped(const char *path, void *arg)
 	notify_flush(fs->notify);
 }
 
+/* The daemon opens plans itself, and would wait for itself in its own mount. */
+static bool is_below(const char *path, const char *mountpoint)
+{
+	size_t len = strlen(mountpoint);
+
+	return !strncmp(path, mountpoint, len) && path[len] == '/';
+}
+
 static json_t *run_message(struct fs *fs, const char *text, size_t len)
 {
-	struct control_message msg;
+	struct control_message msg = {0};
 	struct err err = {0};
 	int64_t id;
 	int r = control_parse(text, len, &msg, &err);
 
-	if (r >= 0) {
+	if (r >= 0 && msg.plan && is_below(msg.plan, fs->request->mountpoint))
+		r = err_set(
+			&err, EINVAL, "plan: %s lies in the mount; copy it elsewhere", msg.plan);
+	if (r >= 0)
 		r = jobs_add(fs->jobs, &msg, &id, &err);
-		control_message_done(&msg);
-	}
+	control_message_done(&msg);
 	return r < 0 ? json_pack("{s:s}", "error", err.msg)
 		     : json_pack("{s:I}", "job", (json_int_t)id);
 }

@@ -239,6 +239,18 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 /* ---- OPEN, READ, RELEASE ---- */
 
+/* Tells who follows a plan where readers are. The first block is read when it is opened, where the
+ * kernel tells of that. */
+static void note_read(struct fs *fs, const struct inode *node, uint64_t off, bool open)
+{
+	bool opens = fs->cfg->fuse.open_mode != OPEN_NOOPEN || !fs->negotiated.no_open;
+
+	char name[INODE_NAME_BYTES];
+
+	if (prefetch_watches(fs->prefetch, off) && (open || off || !opens))
+		prefetch_note(fs->prefetch, inode_name(node, name), off);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -259,6 +271,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fs_reply_error(fs, req, -ESTALE);
 		return;
 	}
+	note_read(fs, node, 0, true);
 	fi->fh = (uintptr_t)node;
 	fi->noflush = 1;
 	if (fs->cfg->fuse.open_mode == OPEN_DIRECT)
@@ -398,6 +411,7 @@ static void op_read(
 		inode_put(fs->inodes, node);
 		return;
 	}
+	note_read(fs, node, from, false);
 	read_object(fs, w, req, node, from, size);
 }
 
@@ -471,6 +485,12 @@ static double timeout_s(const struct config *cfg, int64_t knob_ns)
 	return knob_ns == KNOB_VALUE_NEVER ? FOREVER_S : (double)knob_ns / NSEC_PER_SEC;
 }
 
+/* An eighth of the fetch pool is left to readers who wait. */
+static int prefetch_share(const struct config *cfg)
+{
+	return (int)(cfg->http.streams - cfg->http.streams / 8);
+}
+
 int fs_init(struct fs *fs, struct err *err)
 {
 	const struct config *cfg = fs->cfg;
@@ -490,9 +510,22 @@ int fs_init(struct fs *fs, struct err *err)
 	fs->readahead = -1;
 	fs->inodes = inode_table_new(fs->started_wall_ns);
 	fs->listings = listings_new();
-	if (!fs->inodes || !fs->listings)
+	fs->prefetch = prefetch_new(fs->stack, cfg, prefetch_share(cfg), &fs->counters);
+	if (!fs->inodes || !fs->listings || !fs->prefetch)
 		return err_set(err, ENOMEM, "not enough memory");
 	return 0;
+}
+
+/* The plan that the mount was made with. */
+static int follow_plan(struct fs *fs, struct err *err)
+{
+	struct control_message msg = {.op = CONTROL_WARM};
+	int64_t id;
+
+	if (!*fs->cfg->cache.plan)
+		return 0;
+	msg.plan = strdup(fs->cfg->cache.plan);
+	return msg.plan ? jobs_add(fs->jobs, &msg, &id, err) : -ENOMEM;
 }
 
 int fs_start(struct fs *fs, struct fuse_session *se, struct err *err)
@@ -500,8 +533,9 @@ int fs_start(struct fs *fs, struct fuse_session *se, struct err *err)
 	fs->notify = notify_new(se, err);
 	fs->park = fs->notify ? park_new(fs, err) : NULL;
 	if (fs->park)
-		fs->jobs = jobs_new(fs->stack, (int)fs->cfg->http.streams / 2, fs_dropped, fs, err);
-	return fs->jobs ? 0 : -ENOMEM;
+		fs->jobs = jobs_new(fs->stack, fs->prefetch, (int)fs->cfg->http.streams / 2,
+			fs_dropped, fs, err);
+	return fs->jobs ? follow_plan(fs, err) : -ENOMEM;
 }
 
 void fs_quiet(struct fs *fs)
@@ -519,6 +553,7 @@ void fs_done(struct fs *fs)
 {
 	notify_free(fs->notify);
 	park_free(fs->park);
+	prefetch_free(fs->prefetch);
 	listings_free(fs->listings);
 	inode_table_free(fs->inodes);
 	workers_done(&fs->workers);

@@ -37,6 +37,7 @@ struct fs {
 	struct inode_table *inodes;
 	struct park *park;
 	struct notify *notify;
+	struct prefetch *prefetch;
 	struct jobs *jobs;
 	struct listings *listings;
 	struct negotiated negotiated;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The job thread and what it keeps of past jobs: see jobs.h. */
+/* The job threads and what they keep of past jobs: see jobs.h. */
 #include "cachefs/jobs.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/log.h"
 
 #define JOBS_KEPT 32
 
@@ -19,24 +20,28 @@ enum job_state { JOB_WAITING, JOB_LISTING, JOB_WORKING, JOB_DONE, JOB_STOPPED };
 static const char *const state_names[] = {"waiting", "listing", "working", "done", "stopped"};
 
 struct job {
-	int64_t id, started_ns, ended_ns;
+	int64_t id, started_ns, ended_ns; /* id 0: an empty place */
 	enum job_state state;
 	struct control_message msg;
-	int64_t files, files_done, bytes, bytes_done, bytes_added, errors;
-	bool full;       /* the tier takes no more, so the rest is left out */
-	char error[512]; /* the first one */
+	_Atomic bool stop; /* of a plan: another takes its place */
+	bool pacing;       /* a plan: waits for readers */
+	int64_t epoch, files, files_done, bytes, bytes_done, bytes_added, errors;
+	bool full;        /* the tier takes no more, so the rest is left out */
+	char error[1024]; /* the first one */
 };
 
 struct jobs {
 	struct stack *stack;
+	struct prefetch *prefetch;
 	dropped_fn *dropped;
 	void *dropped_arg;
 	int window;
-	pthread_t thread;
+	pthread_t thread, plan_thread;
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;
-	struct job job[JOBS_KEPT]; /* id modulo JOBS_KEPT */
-	int64_t last_id, ended_id;
+	struct job job[JOBS_KEPT]; /* id modulo JOBS_KEPT; a running one keeps its place */
+	int64_t last_id;
+	struct job *plan; /* followed now; NULL: none */
 	int in_flight;
 	bool stop;
 };
@@ -270,19 +275,84 @@ static void run_drop(struct jobs *j, struct job *job)
 		drop_path(j, job, job->msg.paths[i]);
 }
 
-/* ---- the thread ---- */
+/* ---- plans ---- */
 
-static struct job *next_job(struct jobs *j)
+static void take_progress(struct jobs *j, struct job *job)
 {
+	struct prefetch_progress p;
+
+	prefetch_progress(j->prefetch, &p);
+	job->files = p.lines;
+	job->files_done = p.lines_done;
+	job->bytes = job->bytes_done = p.bytes_done;
+	job->bytes_added = p.bytes_added;
+	job->epoch = p.epoch;
+	job->pacing = p.pacing;
+	job->full = p.full;
+	job->errors = p.errors;
+	memcpy(job->error, p.error, sizeof(p.error));
+}
+
+static void run_plan(struct jobs *j, struct job *job)
+{
+	struct err err = {0};
+	int r;
+
+	set_state(j, job, JOB_WORKING);
+	r = prefetch_follow(j->prefetch, job->msg.plan, &job->stop, &err);
 	HOLD(&j->lock);
-	while (!j->stop && j->ended_id == j->last_id)
+	take_progress(j, job);
+	if (r < 0) {
+		job->errors++;
+		snprintf(job->error, sizeof(job->error), "%s", err.msg);
+		log_warn("%s", err.msg);
+	}
+}
+
+/* ---- the threads ---- */
+
+static bool is_active(const struct job *job)
+{
+	return job->id && job->state < JOB_DONE;
+}
+
+/* The oldest that waits, of those with a plan or without. Locked. */
+static struct job *waiting_job(struct jobs *j, bool plan)
+{
+	struct job *oldest = NULL;
+
+	for (size_t i = 0; i < JOBS_KEPT; i++) {
+		struct job *job = &j->job[i];
+
+		if (job->id && job->state == JOB_WAITING && !job->msg.plan == !plan &&
+			(!oldest || job->id < oldest->id))
+			oldest = job;
+	}
+	return oldest;
+}
+
+static struct job *next_job(struct jobs *j, bool plan)
+{
+	struct job *job = NULL;
+
+	HOLD(&j->lock);
+	while (!j->stop && !(job = waiting_job(j, plan)))
 		pthread_cond_wait(&j->changed, &j->lock);
 	if (j->stop)
 		return NULL;
-	struct job *job = &j->job[(j->ended_id + 1) % JOBS_KEPT];
-
 	job->started_ns = clock_now_ns();
+	if (plan)
+		j->plan = job;
 	return job;
+}
+
+static void end_job(struct jobs *j, struct job *job)
+{
+	HOLD(&j->lock);
+	job->state = j->stop || job->stop ? JOB_STOPPED : JOB_DONE;
+	job->ended_ns = clock_now_ns();
+	if (j->plan == job)
+		j->plan = NULL;
 }
 
 static void *run_jobs(void *arg)
@@ -290,23 +360,56 @@ static void *run_jobs(void *arg)
 	struct jobs *j = arg;
 	struct job *job;
 
-	while ((job = next_job(j))) {
+	while ((job = next_job(j, false))) {
 		if (job->msg.op == CONTROL_WARM)
 			run_warm(j, job);
 		else
 			run_drop(j, job);
-		pthread_mutex_lock(&j->lock);
-		job->state = j->stop ? JOB_STOPPED : JOB_DONE;
-		job->ended_ns = clock_now_ns();
-		control_message_done(&job->msg);
-		j->ended_id++;
-		pthread_mutex_unlock(&j->lock);
+		end_job(j, job);
 	}
 	return NULL;
 }
 
-struct jobs *jobs_new(
-	struct stack *stack, int window, dropped_fn *dropped, void *arg, struct err *err)
+static void *run_plans(void *arg)
+{
+	struct jobs *j = arg;
+	struct job *job;
+
+	while ((job = next_job(j, true))) {
+		run_plan(j, job);
+		end_job(j, job);
+	}
+	return NULL;
+}
+
+/* Ends the plan that is followed, and those that wait for it. Locked. */
+static void stop_plans(struct jobs *j)
+{
+	for (size_t i = 0; i < JOBS_KEPT; i++)
+		if (is_active(&j->job[i]) && j->job[i].msg.plan)
+			j->job[i].stop = true;
+	prefetch_wake(j->prefetch);
+}
+
+static int start_threads(struct jobs *j)
+{
+	int r = pthread_create(&j->thread, NULL, run_jobs, j);
+
+	if (r)
+		return r;
+	r = pthread_create(&j->plan_thread, NULL, run_plans, j);
+	if (!r)
+		return 0;
+	pthread_mutex_lock(&j->lock);
+	j->stop = true;
+	pthread_cond_broadcast(&j->changed);
+	pthread_mutex_unlock(&j->lock);
+	pthread_join(j->thread, NULL);
+	return r;
+}
+
+struct jobs *jobs_new(struct stack *stack, struct prefetch *prefetch, int window,
+	dropped_fn *dropped, void *arg, struct err *err)
 {
 	struct jobs *j = calloc(1, sizeof(*j));
 
@@ -315,12 +418,13 @@ struct jobs *jobs_new(
 		return NULL;
 	}
 	j->stack = stack;
+	j->prefetch = prefetch;
 	j->window = window > 1 ? window : 1;
 	j->dropped = dropped;
 	j->dropped_arg = arg;
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_cond_init(&j->changed, NULL);
-	int r = pthread_create(&j->thread, NULL, run_jobs, j);
+	int r = start_threads(j);
 
 	if (r) {
 		err_set(err, r, "cannot start a thread: %s", strerror(r));
@@ -336,9 +440,11 @@ void jobs_free(struct jobs *j)
 		return;
 	pthread_mutex_lock(&j->lock);
 	j->stop = true;
+	stop_plans(j);
 	pthread_cond_broadcast(&j->changed);
 	pthread_mutex_unlock(&j->lock);
 	pthread_join(j->thread, NULL);
+	pthread_join(j->plan_thread, NULL);
 	for (size_t i = 0; i < JOBS_KEPT; i++)
 		control_message_done(&j->job[i].msg);
 	pthread_cond_destroy(&j->changed);
@@ -346,42 +452,72 @@ void jobs_free(struct jobs *j)
 	free(j);
 }
 
+/* The place of the next id: ids whose place a running job has are left out. Locked. */
+static struct job *free_place(struct jobs *j)
+{
+	for (int i = 0; i < JOBS_KEPT; i++) {
+		struct job *job = &j->job[++j->last_id % JOBS_KEPT];
+
+		if (!is_active(job))
+			return job;
+	}
+	return NULL;
+}
+
 int jobs_add(struct jobs *j, struct control_message *msg, int64_t *ret_id, struct err *err)
 {
 	HOLD(&j->lock);
-	if (j->last_id - j->ended_id >= JOBS_KEPT - 1)
-		return err_set(err, EBUSY, "%d jobs wait already; try again when some are done",
-			JOBS_KEPT - 1);
-	int64_t id = ++j->last_id;
+	struct job *job = free_place(j);
 
-	j->job[id % JOBS_KEPT] = (struct job){.id = id, .msg = *msg};
+	if (!job)
+		return err_set(err, EBUSY, "%d jobs wait already; try again when some are done",
+			JOBS_KEPT);
+	if (msg->plan)
+		stop_plans(j);
+	control_message_done(&job->msg);
+	*job = (struct job){.id = j->last_id, .msg = *msg};
 	*msg = (struct control_message){0};
 	pthread_cond_broadcast(&j->changed);
-	*ret_id = id;
+	*ret_id = job->id;
 	return 0;
 }
 
-static json_t *job_stats(const struct job *job)
+/* Locked. */
+static json_t *job_stats(struct jobs *j, struct job *job)
 {
 	int64_t until = job->ended_ns ? job->ended_ns : clock_now_ns();
 	double seconds = job->started_ns ? (double)(until - job->started_ns) / NSEC_PER_SEC : 0;
 
-	return json_pack("{s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:I,s:s?,s:f}", "id",
+	if (job == j->plan)
+		take_progress(j, job);
+	json_t *ret = json_pack("{s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:I,s:s?,s:f}", "id",
 		(json_int_t)job->id, "op", control_op_name(job->msg.op), "state",
-		state_names[job->state], "files", (json_int_t)job->files, "files_done",
-		(json_int_t)job->files_done, "bytes", (json_int_t)job->bytes, "bytes_done",
-		(json_int_t)job->bytes_done, "bytes_added", (json_int_t)job->bytes_added, "full",
-		job->full, "errors", (json_int_t)job->errors, "error",
-		job->errors ? job->error : NULL, "seconds", seconds);
+		job == j->plan && job->pacing ? "pacing" : state_names[job->state], "files",
+		(json_int_t)job->files, "files_done", (json_int_t)job->files_done, "bytes",
+		(json_int_t)job->bytes, "bytes_done", (json_int_t)job->bytes_done, "bytes_added",
+		(json_int_t)job->bytes_added, "full", job->full, "errors", (json_int_t)job->errors,
+		"error", job->errors ? job->error : NULL, "seconds", seconds);
+
+	if (job->msg.plan) {
+		json_object_set_new(ret, "plan", json_string(job->msg.plan));
+		json_object_set_new(ret, "epoch", json_integer((json_int_t)job->epoch));
+	}
+	return ret;
 }
 
 json_t *jobs_stats(struct jobs *j)
 {
 	json_t *list = json_array();
+	bool running = false;
 
 	HOLD(&j->lock);
-	for (int64_t id = j->last_id - JOBS_KEPT + 1; id <= j->last_id; id++)
-		if (id > 0)
-			json_array_append_new(list, job_stats(&j->job[id % JOBS_KEPT]));
-	return json_pack("{s:b,s:o}", "running", j->ended_id != j->last_id, "jobs", list);
+	for (int64_t id = j->last_id - JOBS_KEPT + 1; id <= j->last_id; id++) {
+		struct job *job = id > 0 ? &j->job[id % JOBS_KEPT] : NULL;
+
+		if (!job || !job->id)
+			continue;
+		running |= is_active(job);
+		json_array_append_new(list, job_stats(j, job));
+	}
+	return json_pack("{s:b,s:o}", "running", running, "jobs", list);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cachefs/mount.h"
+#include "cachefs/plan.h"
 #include "common/cleanup.h"
 
 /* What one -o text said, beside knobs. */
@@ -190,6 +191,17 @@ static int check_tier(const char *path, struct err *err)
 	return 0;
 }
 
+/* The daemon reads the plan again as it follows it; what is wrong with it is told before. */
+static int check_plan(struct config *cfg, struct err *err)
+{
+	uint64_t lines;
+	int r = make_absolute(cfg, "cache.plan", cfg->cache.plan, err);
+
+	if (r >= 0 && *cfg->cache.plan)
+		r = plan_check(cfg->cache.plan, &lines, err);
+	return r < 0 ? err_prefix(err, r, "cache.plan") : 0;
+}
+
 static int check_config(struct config *cfg, struct err *err)
 {
 	const char *keys = cfg->s3.credentials;
@@ -199,6 +211,8 @@ static int check_config(struct config *cfg, struct err *err)
 		r = check_tier(cfg->disk.path, err);
 	if (!r && strcmp(keys, "auto") != 0 && strcmp(keys, "none") != 0)
 		r = make_absolute(cfg, "s3.credentials", keys, err);
+	if (!r)
+		r = check_plan(cfg, err);
 	return r < 0 ? r : make_absolute(cfg, "log.file", cfg->log.file, err);
 }
 

@@ -355,12 +355,13 @@ static int warm_block(struct stack *s, struct store *tier, const struct object *
 	return 0;
 }
 
-int stack_warm(struct stack *s, const struct object *obj, uint64_t *ret_added)
+int stack_warm_range(
+	struct stack *s, const struct object *obj, uint64_t off, uint64_t len, uint64_t *ret_added)
 {
 	struct store *tier = lowest_tier(s);
-	uint64_t added = 0, left;
+	uint64_t added = 0, end = off + len, left;
 
-	for (uint64_t off = 0; off < obj->size; off += left) {
+	for (; off < end; off += left) {
 		left = mem_block_left(s->mem, obj, off);
 		if (holds(tier, obj, off))
 			continue;
@@ -373,6 +374,29 @@ int stack_warm(struct stack *s, const struct object *obj, uint64_t *ret_added)
 	if (ret_added)
 		*ret_added = added;
 	return 0;
+}
+
+int stack_warm(struct stack *s, const struct object *obj, uint64_t *ret_added)
+{
+	return stack_warm_range(s, obj, 0, obj->size, ret_added);
+}
+
+bool stack_holds(struct stack *s, const struct object *obj, uint64_t off)
+{
+	return holds(lowest_tier(s), obj, off);
+}
+
+uint64_t stack_capacity(struct stack *s)
+{
+	return (uint64_t)counter_get(lowest_tier(s)->counters, LAYER_capacity_bytes);
+}
+
+uint64_t stack_free_bytes(struct stack *s)
+{
+	struct counter_set *of = lowest_tier(s)->counters;
+	int64_t n = counter_get(of, LAYER_capacity_bytes) - counter_get(of, LAYER_used_bytes);
+
+	return n > 0 ? (uint64_t)n : 0;
 }
 
 /* ---- statistics ---- */

@@ -77,5 +77,13 @@ json_t *stack_stats(struct stack *s);
  * *ret_added (may be NULL): bytes that were not there yet. -ENOSPC: the tier does not keep it, or its
  * disk is full. Blocks; call it from stack_submit(). */
 int stack_warm(struct stack *s, const struct object *obj, uint64_t *ret_added);
+/* The same for the blocks of [off, off+len), which lies in obj. */
+int stack_warm_range(
+	struct stack *s, const struct object *obj, uint64_t off, uint64_t len, uint64_t *ret_added);
+
+/* Of the lowest tier: whether it has the block at off, what it may hold, what of that is free. */
+bool stack_holds(struct stack *s, const struct object *obj, uint64_t off);
+uint64_t stack_capacity(struct stack *s);
+uint64_t stack_free_bytes(struct stack *s);
 
 #endif

@@ -15,9 +15,6 @@
 #include "common/crc32c.h"
 #include "common/file.h"
 
-#define NAME_BYTES_MAX 4095
-#define COMPONENT_BYTES_MAX 255
-
 extern const struct store_ops meta_ops, mem_ops, disk_ops, throttle_ops, delay_ops, fault_ops,
 	dir_ops, http_ops, s3_ops;
 
@@ -68,36 +65,7 @@ void store_done(struct store *st)
 	*st = (struct store){0};
 }
 
-/* ---- names ---- */
-
-static bool component_valid(const char *s, size_t len)
-{
-	if (!len || len > COMPONENT_BYTES_MAX || memchr(s, '/', len))
-		return false;
-	return !(s[0] == '.' && (len == 1 || (len == 2 && s[1] == '.')));
-}
-
-bool store_component_valid(const char *component)
-{
-	return component_valid(component, strlen(component));
-}
-
-bool store_name_valid(const char *name)
-{
-	if (!*name)
-		return true;
-	if (strlen(name) > NAME_BYTES_MAX)
-		return false;
-	for (;;) {
-		size_t len = strcspn(name, "/");
-
-		if (!component_valid(name, len))
-			return false;
-		if (!name[len])
-			return true;
-		name += len + 1;
-	}
-}
+/* ---- versions ---- */
 
 static uint64_t fnv1a(uint64_t hash, const void *data, size_t len)
 {

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <jansson.h>
 
-enum counter_group { GROUP_LAYER, GROUP_ORIGIN, GROUP_FUSE };
+enum counter_group { GROUP_LAYER, GROUP_ORIGIN, GROUP_FUSE, GROUP_PLAN };
 enum counter_kind { COUNTER_TOTAL, COUNTER_GAUGE };
 
 enum counter_id {

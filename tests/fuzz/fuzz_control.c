@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	for (size_t i = 0; i < msg.n; i++)
 		if (*msg.paths[i] && !store_name_valid(msg.paths[i]))
 			abort();
-	if (!msg.n || msg.paths[msg.n])
+	if (msg.plan ? msg.n || *msg.plan != '/' : !msg.n || msg.paths[msg.n])
 		abort();
 	control_message_done(&msg);
 	return 0;

@@ -32,13 +32,26 @@ static void text_need_not_end_in_nul(void **state)
 	control_message_done(&msg);
 }
 
+static void warm_with_a_plan(void **state)
+{
+	const char text[] = "{\"op\":\"warm\",\"plan\":\"/a/plan\"}";
+	struct control_message msg;
+
+	assert_int_equal(control_parse(text, sizeof(text), &msg, NULL), 0);
+	assert_int_equal(msg.op, CONTROL_WARM);
+	assert_int_equal(msg.n, 0);
+	assert_string_equal(msg.plan, "/a/plan");
+	control_message_done(&msg);
+}
+
 static void nonsense_is_refused(void **state)
 {
 	static const char *const texts[] = {"", "{", "[]", "1", "{}", "{\"op\":\"warm\"}",
 		"{\"op\":\"warm\",\"paths\":[]}", "{\"op\":\"warm\",\"paths\":\"a\"}",
 		"{\"op\":\"warm\",\"paths\":[1]}", "{\"op\":\"burn\",\"paths\":[\"a\"]}",
 		"{\"op\":\"warm\",\"paths\":[\"../a\"]}", "{\"op\":\"warm\",\"paths\":[\"/a\"]}",
-		"{\"op\":\"warm\",\"paths\":[\"a//b\"]}",
+		"{\"op\":\"warm\",\"plan\":\"plan\"}", "{\"op\":\"warm\",\"plan\":1}",
+		"{\"op\":\"drop\",\"plan\":\"/plan\"}", "{\"op\":\"warm\",\"paths\":[\"a//b\"]}",
 		"{\"op\":\"warm\",\"paths\":[\"a\",\"a/..\"]}"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -55,6 +68,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(warm_with_paths),
+		cmocka_unit_test(warm_with_a_plan),
 		cmocka_unit_test(text_need_not_end_in_nul),
 		cmocka_unit_test(nonsense_is_refused),
 	};
