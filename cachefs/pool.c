@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A queue and its threads: see pool.h. The queue is a ring that grows up to its bound, so that an
- * idle mount pays nothing for a generous one. */
+/* A queue and its threads: see pool.h.
+ *
+ * Work goes straight to the thread that became idle last, whose stack and connections are the
+ * warmest: it is woken once, without the lock, with the work in hand. Only when none is idle is work
+ * queued, in a ring that grows up to its bound, so that an idle mount pays nothing for a generous one. */
 #include "cachefs/pool.h"
 
 #include <errno.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -17,13 +21,20 @@ struct work {
 	void *arg;
 };
 
+struct pool_thread {
+	struct pool *pool;
+	pthread_t id;
+	struct pool_thread *next_idle; /* pool.lock */
+	sem_t woken;
+	struct work work; /* set before woken is posted; fn NULL: the pool closes */
+};
+
 struct pool {
 	pthread_mutex_t lock; /* all below */
-	pthread_cond_t more;
 	struct work *ring;
 	int size, first, queued, queue_max;
-	pthread_t *thread;
-	int threads, threads_max, idle;
+	struct pool_thread *thread, *idle;
+	int threads, threads_max;
 	bool closing;
 	pthread_attr_t attr; /* CPUs of whoever made the pool, not of whoever gives it work */
 };
@@ -44,7 +55,6 @@ struct pool *pool_new(int threads, int queue)
 		pthread_attr_setaffinity_np(&p->attr, sizeof(cpus), &cpus);
 	p->queue_max = queue;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->more, NULL);
 	if (!p->thread || !p->ring) {
 		pool_free(p);
 		return NULL;
@@ -58,11 +68,14 @@ void pool_free(struct pool *p)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->closing = true;
-	pthread_cond_broadcast(&p->more);
+	for (struct pool_thread *t = p->idle; t; t = t->next_idle)
+		sem_post(&t->woken);
+	p->idle = NULL;
 	pthread_mutex_unlock(&p->lock);
-	for (int i = 0; i < p->threads; i++)
-		pthread_join(p->thread[i], NULL);
-	pthread_cond_destroy(&p->more);
+	for (int i = 0; i < p->threads; i++) {
+		pthread_join(p->thread[i].id, NULL);
+		sem_destroy(&p->thread[i].woken);
+	}
 	pthread_mutex_destroy(&p->lock);
 	pthread_attr_destroy(&p->attr);
 	free(p->thread);
@@ -70,29 +83,42 @@ void pool_free(struct pool *p)
 	free(p);
 }
 
-static void *work_until_closed(void *arg)
+/* The next work for t, queued or handed to it; fn NULL: there will be none. */
+static struct work next_work(struct pool_thread *t)
 {
-	struct pool *p = arg;
+	struct pool *p = t->pool;
+	struct work w = {NULL, NULL};
 
 	pthread_mutex_lock(&p->lock);
-	for (;;) {
-		while (!p->queued && !p->closing) {
-			p->idle++;
-			pthread_cond_wait(&p->more, &p->lock);
-			p->idle--;
-		}
-		if (!p->queued)
-			break;
-		struct work w = p->ring[p->first];
-
+	if (p->queued) {
+		w = p->ring[p->first];
 		p->first = (p->first + 1) % p->size;
 		p->queued--;
-		pthread_mutex_unlock(&p->lock);
-		w.fn(w.arg);
-		pthread_mutex_lock(&p->lock);
+	}
+	bool idle = !w.fn && !p->closing;
+
+	if (idle) {
+		t->work = w;
+		t->next_idle = p->idle;
+		p->idle = t;
 	}
 	pthread_mutex_unlock(&p->lock);
-	return NULL;
+	if (!idle)
+		return w;
+	while (sem_wait(&t->woken) < 0) /* a signal */
+		;
+	return t->work;
+}
+
+static void *work_until_closed(void *arg)
+{
+	for (;;) {
+		struct work w = next_work(arg);
+
+		if (!w.fn)
+			return NULL;
+		w.fn(w.arg);
+	}
 }
 
 static int grow_ring(struct pool *p)
@@ -111,31 +137,54 @@ static int grow_ring(struct pool *p)
 	return 0;
 }
 
-/* Another thread when no idle one is left for this piece of work. A pool that cannot grow goes on
- * with the threads it has. */
-static int ensure_thread(struct pool *p)
+/* Another thread, as none is idle. A pool that cannot grow goes on with the threads it has. */
+static int add_thread(struct pool *p)
 {
-	if (p->idle > p->queued || p->threads == p->threads_max)
+	struct pool_thread *t = &p->thread[p->threads];
+
+	if (p->threads == p->threads_max)
 		return 0;
-	if (pthread_create(&p->thread[p->threads], &p->attr, work_until_closed, p))
+	*t = (struct pool_thread){.pool = p};
+	sem_init(&t->woken, 0, 0);
+	if (pthread_create(&t->id, &p->attr, work_until_closed, t)) {
+		sem_destroy(&t->woken);
 		return p->threads ? 0 : -EAGAIN;
+	}
 	p->threads++;
+	return 0;
+}
+
+static int queue_work(struct pool *p, struct work w)
+{
+	if (p->queued == p->queue_max)
+		return -EAGAIN;
+	if (p->queued == p->size && grow_ring(p) < 0)
+		return -EAGAIN;
+	if (add_thread(p) < 0)
+		return -EAGAIN;
+	p->ring[(p->first + p->queued) % p->size] = w;
+	p->queued++;
 	return 0;
 }
 
 int pool_submit(struct pool *p, void (*fn)(void *arg), void *arg)
 {
-	HOLD(&p->lock);
-	if (p->closing || p->queued == p->queue_max)
-		return -EAGAIN;
-	if (p->queued == p->size && grow_ring(p) < 0)
-		return -EAGAIN;
-	if (ensure_thread(p) < 0)
-		return -EAGAIN;
-	p->ring[(p->first + p->queued) % p->size] = (struct work){fn, arg};
-	p->queued++;
-	pthread_cond_signal(&p->more);
-	return 0;
+	struct work w = {fn, arg};
+
+	pthread_mutex_lock(&p->lock);
+	struct pool_thread *t = p->idle;
+	int r = p->closing ? -EAGAIN : 0;
+
+	if (!r && t)
+		p->idle = t->next_idle;
+	else if (!r)
+		r = queue_work(p, w);
+	pthread_mutex_unlock(&p->lock);
+	if (!r && t) {
+		t->work = w;
+		sem_post(&t->woken);
+	}
+	return r;
 }
 
 int pool_threads(struct pool *p)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pool - threads that wait so that others need not. Threads start when work finds none idle, up to
- * a limit, and stay. Work runs in the order it came, each on one thread. */
+ * a limit, and stay. Work starts in the order it came, each on one thread. */
 #ifndef CACHEFS_POOL_H
 #define CACHEFS_POOL_H
 
