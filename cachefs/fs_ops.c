@@ -247,7 +247,8 @@ static void note_read(struct fs *fs, const struct inode *node, uint64_t off, boo
 
 	char name[INODE_NAME_BYTES];
 
-	if (prefetch_watches(fs->prefetch, off) && (open || off || !opens))
+	if (node->kind == INODE_FILE && prefetch_watches(fs->prefetch, off) &&
+		(open || off || !opens))
 		prefetch_note(fs->prefetch, inode_name(node, name), off);
 }
 
