@@ -85,8 +85,9 @@ static int64_t free_number(struct arena *a)
 			return (int64_t)i;
 	if (a->chunks == a->chunks_room) {
 		size_t room = a->chunks_room * 2 + 16;
-		struct chunk **more = room > CHUNKS_MAX ? NULL
-							: realloc(a->chunk, room * sizeof(*more));
+		struct chunk **more = room > CHUNKS_MAX
+					      ? NULL
+					      : realloc(a->chunk, room * sizeof(struct chunk *));
 
 		if (!more)
 			return -1;

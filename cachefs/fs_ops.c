@@ -102,21 +102,6 @@ void fs_forget_node(struct fs *fs, const struct inode *node, bool listing)
 		notify_node(fs->notify, node->parent->id);
 }
 
-int fs_child_name(const struct inode *folder, const char *name, char ret[INODE_NAME_BYTES])
-{
-	char buf[INODE_NAME_BYTES];
-	const char *path = inode_name(folder, buf);
-	size_t at = strlen(path), len = strlen(name);
-
-	if (len > NAME_MAX || at + len + 2 > INODE_NAME_BYTES)
-		return -ENAMETOOLONG;
-	memcpy(ret, path, at);
-	if (at)
-		ret[at++] = '/';
-	memcpy(ret + at, name, len + 1);
-	return 0;
-}
-
 void fs_defer(struct fs *fs, struct pending *p, void (*run)(struct pending *p))
 {
 	fuse_req_t req;
@@ -164,12 +149,10 @@ static void reply_lookup(struct fs *fs, fuse_req_t req, struct inode *folder, co
 
 static void run_lookup(struct pending *p)
 {
-	char path[INODE_NAME_BYTES];
+	char buf[INODE_NAME_BYTES];
+	const char *path = inode_child_name(p->node, p->name, buf);
 	struct object obj;
-	int r = fs_child_name(p->node, p->name, path);
-
-	if (r >= 0)
-		r = store_stat(stack_top(p->fs->stack), path, STORE_WAIT, &obj);
+	int r = store_stat(stack_top(p->fs->stack), path, STORE_WAIT, &obj);
 	fuse_req_t req = pending_claim(p);
 
 	if (req)
@@ -182,7 +165,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs *fs = fs_of(req);
 	AUTO(leave) struct worker *w = worker_enter(&fs->workers);
 	struct inode *folder;
-	char path[INODE_NAME_BYTES];
+	char buf[INODE_NAME_BYTES];
+	const char *path;
 	struct object obj;
 	struct pending *p;
 	int r;
@@ -193,9 +177,10 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	folder = inode_get(fs->inodes, parent);
-	r = !folder ? -ESTALE : fs_child_name(folder, name, path);
-	if (r >= 0)
-		r = store_stat(stack_top(fs->stack), path, STORE_NOWAIT, &obj);
+	path = folder ? inode_child_name(folder, name, buf) : NULL;
+	r = path     ? store_stat(stack_top(fs->stack), path, STORE_NOWAIT, &obj)
+	    : folder ? -ENAMETOOLONG
+		     : -ESTALE;
 	if (r == -EAGAIN) {
 		p = pending_new(fs, req, folder, name);
 		if (p)

@@ -74,9 +74,6 @@ void fs_entry(const struct fs *fs, struct inode *node, struct fuse_entry_param *
 /* Answers with -code and counts it. */
 void fs_reply_error(struct fs *fs, fuse_req_t req, int code);
 
-/* The name of a child; -ENAMETOOLONG. */
-int fs_child_name(const struct inode *folder, const char *name, char ret[INODE_NAME_BYTES]);
-
 /* Runs p on the fetch pool, or here with fuse.dispatch=inline. */
 void fs_defer(struct fs *fs, struct pending *p, void (*run)(struct pending *p));
 

@@ -424,21 +424,36 @@ size_t inode_count(struct inode_table *t)
 	return t->by_id.used;
 }
 
-/* From the end: parents and components never change. */
-const char *inode_name(const struct inode *node, char buf[INODE_NAME_BYTES])
+/* Puts the name of node in front of what begins at `at`; NULL: buf has no room for it. */
+static char *prepend(const struct inode *node, const char *buf, char *at)
 {
-	char *at = buf + INODE_NAME_BYTES - 1;
-
-	*at = '\0';
 	for (; node->parent; node = node->parent) {
 		if ((size_t)(at - buf) < (size_t)node->name_len + 1)
-			return at; /* cannot be: LOOKUP lets no such name in */
+			return NULL;
 		if (*at)
 			*--at = '/';
 		at -= node->name_len;
 		memcpy(at, node->text, node->name_len);
 	}
 	return at;
+}
+
+const char *inode_name(const struct inode *node, char buf[INODE_NAME_BYTES])
+{
+	char *end = buf + INODE_NAME_BYTES - 1;
+
+	*end = '\0';
+	return prepend(node, buf, end); /* LOOKUP let no name in that is too long */
+}
+
+const char *inode_child_name(
+	const struct inode *folder, const char *name, char buf[INODE_NAME_BYTES])
+{
+	size_t len = strlen(name);
+
+	if (len > UINT8_MAX)
+		return NULL;
+	return prepend(folder, buf, memcpy(buf + INODE_NAME_BYTES - 1 - len, name, len + 1));
 }
 
 void inode_object(const struct inode *node, char buf[INODE_NAME_BYTES], struct object *ret)

@@ -92,6 +92,10 @@ size_t inode_count(struct inode_table *t);
 #define INODE_NAME_BYTES 4096
 const char *inode_name(const struct inode *node, char buf[INODE_NAME_BYTES]);
 
+/* That of a name in a folder; NULL: too long. */
+const char *inode_child_name(
+	const struct inode *folder, const char *name, char buf[INODE_NAME_BYTES]);
+
 /* What the store wants to know of a file or folder; its name lies in buf. */
 void inode_object(const struct inode *node, char buf[INODE_NAME_BYTES], struct object *ret);
 

@@ -11,6 +11,7 @@
 #include "cachefs/stores/mem.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/log.h"
 
 #define LAYERS_MAX 16
 #define QUEUE_MAX 65536 /* more than the kernel has requests under way */
@@ -165,6 +166,41 @@ struct stack *stack_open_over(
 	return s;
 }
 
+/* Whether meta has something to say by itself. */
+static bool knows_names(const struct stack *s)
+{
+	for (int i = 0; i < s->layers; i++)
+		if (s->layer[i]->ops->listing &&
+			counter_get(s->layer[i]->counters, LAYER_blocks) > 0)
+			return true;
+	return false;
+}
+
+/* An origin that nobody answers for is borne where names are known from the last mount. */
+static struct stack *open_checked(
+	const struct config *cfg, struct store *origin, const char *text, struct err *err)
+{
+	struct err why = {0};
+	int r = origin->ops->check ? origin->ops->check(origin, &why) : 0;
+	struct stack *s;
+
+	if (r < 0 && r != -EHOSTUNREACH) {
+		err_set(err, -r, "%s", why.msg);
+		origin->ops->close(origin);
+		return NULL;
+	}
+	s = stack_open_over(cfg, origin, text, err);
+	if (!s || !r)
+		return s;
+	if (knows_names(s)) {
+		log_warn("%s; going on with what is known from the last mount", why.msg);
+		return s;
+	}
+	err_set(err, -r, "%s", why.msg);
+	stack_close(s);
+	return NULL;
+}
+
 struct stack *stack_open(const struct config *cfg, const char *origin, struct err *err)
 {
 	const char *rest, *scheme = origin_scheme(origin, &rest);
@@ -179,7 +215,7 @@ struct stack *stack_open(const struct config *cfg, const char *origin, struct er
 	}
 	struct store *st = ops->open(cfg, rest, NULL, err);
 
-	return st ? stack_open_over(cfg, st, rest, err) : NULL;
+	return st ? open_checked(cfg, st, rest, err) : NULL;
 }
 
 void stack_close(struct stack *s)

@@ -85,6 +85,9 @@ struct store_ops {
 	 * it, for dir without "dir:" and absolute. NULL and err filled on failure. */
 	struct store *(*open)(
 		const struct config *cfg, const char *origin, struct store *lower, struct err *err);
+	/* Origins that are not here: asks, and tells in err what a user can set right. -EHOSTUNREACH:
+	 * nobody answers; the origin stays open and asks again by itself. Any other: close it. */
+	int (*check)(struct store *st, struct err *err);
 	/* Makes calls that wait for somebody else, those under way and later ones, end soon with
 	 * -ESHUTDOWN. Any thread may be inside. Called for each layer before stop(). */
 	void (*interrupt)(struct store *st);

@@ -95,7 +95,7 @@ void set_up(struct bad_origin *f, const char *settings)
 		"http.retries=2 http.backoff=1ms http.timeout=5s http.first_bytes=0 %s", settings);
 	f->cfg = test_config(text);
 	f->server = http_server_new(serve, f);
-	f->st = store_find("http")->open(f->cfg, http_server_url(f->server), NULL, &err);
+	f->st = test_origin("http", f->cfg, http_server_url(f->server), &err);
 	if (!f->st)
 		fail_msg("%s", err.msg);
 	assert_int_equal(store_stat(f->st, "f", STORE_WAIT, &f->obj), 0);

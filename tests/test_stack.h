@@ -50,6 +50,18 @@ static inline struct stack *test_stack(struct config *cfg, struct null_origin *o
 	return s;
 }
 
+/* An origin that has been asked, as stack_open() does; NULL and err when that failed. */
+static inline struct store *test_origin(
+	const char *scheme, const struct config *cfg, const char *text, struct err *err)
+{
+	struct store *st = store_find(scheme)->open(cfg, text, NULL, err);
+
+	if (!st || !st->ops->check || st->ops->check(st, err) >= 0)
+		return st;
+	st->ops->close(st);
+	return NULL;
+}
+
 struct test_read {
 	struct parked parked;
 	pthread_mutex_t lock;

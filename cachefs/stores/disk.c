@@ -348,11 +348,9 @@ static int open_folder(
 
 	if (!*path)
 		return err_set(err, EINVAL, "layer disk needs a folder: give --disk.path=FOLDER");
-	if (asprintf(&d->path, "%s/cachefs-%016llx", path,
-		    (unsigned long long)store_version(origin, 0, 0)) < 0) {
-		d->path = NULL;
+	d->path = files_folder(path, origin);
+	if (!d->path)
 		return err_set(err, ENOMEM, "not enough memory for the disk tier");
-	}
 	if (mkdir(d->path, 0700) < 0 && errno != EEXIST)
 		return err_set(err, errno,
 			"disk.path: cannot make %s: %s; give a folder you may write to", d->path,

@@ -36,6 +36,15 @@ static void file_name(const struct disk_file *f, char name[16])
 	snprintf(name, 16, "%s-%08x", f->packed ? "seg" : "obj", (unsigned)f->id);
 }
 
+char *files_folder(const char *disk_path, const char *origin)
+{
+	char *ret;
+	int r = asprintf(&ret, "%s/cachefs-%016llx", disk_path,
+		(unsigned long long)store_version(origin, 0, 0));
+
+	return r < 0 ? NULL : ret;
+}
+
 void files_init(struct disk_files *fs, int dir, bool exact)
 {
 	struct rlimit limit = {.rlim_cur = 1024};

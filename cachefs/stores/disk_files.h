@@ -48,6 +48,9 @@ struct disk_files {
 	bool exact; /* no readahead of objects: what nobody asked for would stay in the page cache; constant */
 };
 
+/* The tier's folder in disk.path for an origin; malloc'ed, NULL without memory. */
+char *files_folder(const char *disk_path, const char *origin);
+
 void files_init(struct disk_files *fs, int dir, bool exact);
 void files_done(struct disk_files *fs, struct cache *c); /* closes; nothing is unlinked */
 

@@ -24,6 +24,7 @@ const struct store_ops http_ops = {
 	.summary = "Files of a web server or object store, by URL.",
 	.origin = true,
 	.open = http_open,
+	.check = http_origin_check,
 	.interrupt = http_origin_interrupt,
 	.close = http_origin_close,
 	.stat = http_origin_stat,

@@ -14,11 +14,13 @@
 #include "cachefs/stores/http_heads.h"
 #include "cachefs/stores/s3_list.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #define LISTING_BYTES_MAX (64 << 20) /* of one answer */
 #define PAGE_KEYS 1000
-#define FRUITLESS_MAX 16 /* pages in a row that bring no new name */
+#define FRUITLESS_MAX 16      /* pages in a row that bring no new name */
+#define AGAIN_NS NSEC_PER_SEC /* an origin that does not answer is not asked more often */
 
 struct http_origin {
 	struct store base;
@@ -29,6 +31,11 @@ struct http_origin {
 	uint64_t first_bytes; /* that come with attributes; 0: none */
 	struct heads heads;
 	_Atomic bool told_names; /* bad names were logged */
+	/* place and style are settled by the first answer, and do not change any more. */
+	_Atomic bool settled;
+	pthread_mutex_t settling; /* below, and place and style until then */
+	bool refused;
+	int64_t ask_again_ns;
 };
 
 static struct http_origin *origin_of(struct store *st)
@@ -146,6 +153,95 @@ static int ask_exists(struct http_origin *o, struct listing_page *page)
 	return !r && !page->s3.keys && !page->s3.truncated ? -ENOENT : r;
 }
 
+/* ---- where and how ---- */
+
+static const char *remedy(const struct http_origin *o, int r, long status)
+{
+	if (!status)
+		return "is the server up, and the address right?";
+	if (r == -ENOENT)
+		return "check the path";
+	if (r == -EACCES && o->signs)
+		return "see s3.credentials and s3.region";
+	if (r == -EACCES && !o->place.guessed)
+		return "it was not signed: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or s3.credentials";
+	if (r == -EACCES)
+		return "only what is open to everybody can be read; nginx answers 403 for a folder without autoindex on, too";
+	if (status >= 300 && status < 400)
+		return "a bucket may lie in another region or at another endpoint: see s3.region, s3.endpoint";
+	if (status == 200)
+		return "it has to list by S3's ListObjectsV2 or nginx's autoindex_format json";
+	return "see the server's log";
+}
+
+/* Finds out where and how the root is listed; err tells of the first attempt. -EHOSTUNREACH: nobody
+ * answers, or only to say that it cannot now. */
+static int probe(struct http_origin *o, struct err *err)
+{
+	AUTO(free) struct listing_page *page = calloc(1, sizeof(*page));
+	int r, first = 0;
+
+	if (!page)
+		return err_set(err, ENOMEM, "not enough memory for the origin");
+	do {
+		*page = (struct listing_page){.dir = ""};
+		r = ask_exists(o, page);
+		if (r == -ENOENT && !page->answer.cause[0]) {
+			snprintf(
+				page->answer.cause, sizeof(page->answer.cause), "nothing is there");
+			if (!*o->place.prefix)
+				r = 0; /* an empty bucket */
+		}
+		if (r < 0 && !first) {
+			err_set(err, -r, "%s: %s; %s", o->place.url, page->answer.cause,
+				remedy(o, r, page->answer.status));
+			first = page->answer.status && page->answer.status < 500 ? r
+										 : -EHOSTUNREACH;
+		}
+	} while (r < 0 && page->answer.status && page->answer.status < 500 &&
+		 o->style != LIST_AUTOINDEX && !place_shorten(&o->place));
+	if (!r && o->style == LIST_AUTO)
+		o->style = LIST_S3;
+	return r ? first : 0;
+}
+
+/* Locked. */
+static int settle_now(struct http_origin *o, struct err *err)
+{
+	int r = o->refused ? -EIO : probe(o, err);
+
+	o->settled = !r;
+	o->refused = r && r != -EHOSTUNREACH; /* place and style may be half found out */
+	o->ask_again_ns = clock_now_ns() + AGAIN_NS;
+	return r;
+}
+
+int http_origin_check(struct store *st, struct err *err)
+{
+	struct http_origin *o = origin_of(st);
+
+	HOLD(&o->settling);
+	return o->settled ? 0 : settle_now(o, err);
+}
+
+/* Before the first request: where nobody answered when the stack was opened, this asks again. */
+static int settle(struct http_origin *o)
+{
+	struct err err = {0};
+
+	if (o->settled)
+		return 0;
+	HOLD(&o->settling);
+	if (o->settled)
+		return 0;
+	if (clock_now_ns() < o->ask_again_ns || settle_now(o, &err) < 0) {
+		if (err.msg[0])
+			log_warn("origin: %s", err.msg);
+		return -EIO;
+	}
+	return 0;
+}
+
 /* ---- stat ---- */
 
 /* Listings of nginx have no entity tags, so there a version is made of size and time alone: one file
@@ -241,7 +337,10 @@ int http_origin_stat(struct store *st, const char *name, enum store_wait wait, s
 		*ret = (struct object){.is_dir = true};
 		return 0;
 	}
-	int r = ask_file(o, name, wait == STORE_WAIT, ret);
+	int r = settle(o);
+
+	if (!r)
+		r = ask_file(o, name, wait == STORE_WAIT, ret);
 
 	if (r != -ENOENT || o->style == LIST_AUTOINDEX)
 		return r;
@@ -268,11 +367,14 @@ int http_origin_list(
 		return -EAGAIN;
 	if (!page)
 		return -ENOMEM;
+	int r = settle(o);
+
+	if (r)
+		return r;
 	page->dir = dir;
 	page->max = PAGE_KEYS;
 	gate_init(&gate, each, arg);
-	int r = ask_pages(o, page, &gate);
-
+	r = ask_pages(o, page, &gate);
 	tell_refused(o, dir, &gate);
 	if (!r && *dir && !gate.passed && !page->s3.keys && o->style == LIST_S3)
 		r = -ENOENT;
@@ -318,8 +420,10 @@ int http_origin_fetch(struct store *st, const struct object *obj, uint64_t off, 
 	sink_fn *each, void *arg)
 {
 	struct http_origin *o = origin_of(st);
-	int r = fetch_head(o, obj, &off, &len, each, arg);
+	int r = settle(o);
 
+	if (!r)
+		r = fetch_head(o, obj, &off, &len, each, arg);
 	if (r || !len)
 		return r;
 	AUTO(free) char *url = place_object_url(&o->place, obj->name, false);
@@ -356,6 +460,7 @@ void http_origin_close(struct store *st)
 	http_client_free(o->client);
 	heads_done(&o->heads);
 	place_done(&o->place);
+	pthread_mutex_destroy(&o->settling);
 	store_done(st);
 	free(o);
 }
@@ -366,55 +471,9 @@ void http_origin_describe(struct store *st, json_t *into)
 
 	json_object_set_new(into, "url", json_string(o->place.url));
 	json_object_set_new(into, "signed", json_boolean(o->signs));
-	json_object_set_new(into, "listing", json_string(o->style == LIST_S3 ? "s3" : "autoindex"));
-}
-
-static const char *remedy(const struct http_origin *o, int r, long status)
-{
-	if (!status)
-		return "is the server up, and the address right?";
-	if (r == -ENOENT)
-		return "check the path";
-	if (r == -EACCES && o->signs)
-		return "see s3.credentials and s3.region";
-	if (r == -EACCES && !o->place.guessed)
-		return "it was not signed: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or s3.credentials";
-	if (r == -EACCES)
-		return "only what is open to everybody can be read; nginx answers 403 for a folder without autoindex on, too";
-	if (status >= 300 && status < 400)
-		return "a bucket may lie in another region or at another endpoint: see s3.region, s3.endpoint";
-	if (status == 200)
-		return "it has to list by S3's ListObjectsV2 or nginx's autoindex_format json";
-	return "see the server's log";
-}
-
-/* Finds out where and how the root is listed; err tells of the first attempt. */
-static int probe(struct http_origin *o, struct err *err)
-{
-	AUTO(free) struct listing_page *page = calloc(1, sizeof(*page));
-	int r, first = 0;
-
-	if (!page)
-		return err_set(err, ENOMEM, "not enough memory for the origin");
-	do {
-		*page = (struct listing_page){.dir = ""};
-		r = ask_exists(o, page);
-		if (r == -ENOENT && !page->answer.cause[0]) {
-			snprintf(
-				page->answer.cause, sizeof(page->answer.cause), "nothing is there");
-			if (!*o->place.prefix)
-				r = 0; /* an empty bucket */
-		}
-		if (r < 0 && !first) {
-			err_set(err, -r, "%s: %s; %s", o->place.url, page->answer.cause,
-				remedy(o, r, page->answer.status));
-			first = r;
-		}
-	} while (r < 0 && page->answer.status && page->answer.status < 500 &&
-		 o->style != LIST_AUTOINDEX && !place_shorten(&o->place));
-	if (!r && o->style == LIST_AUTO)
-		o->style = LIST_S3;
-	return r ? first : 0;
+	if (o->settled)
+		json_object_set_new(
+			into, "listing", json_string(o->style == LIST_S3 ? "s3" : "autoindex"));
 }
 
 struct store *http_origin_open(const struct config *cfg, const struct store_ops *ops,
@@ -430,6 +489,7 @@ struct store *http_origin_open(const struct config *cfg, const struct store_ops 
 		return NULL;
 	}
 	heads_init(&o->heads);
+	pthread_mutex_init(&o->settling, NULL);
 	o->first_bytes = (uint64_t)cfg->http.first_bytes;
 	o->place = *place;
 	o->style = place->guessed ? (enum list_style)cfg->http.listing : LIST_S3;
@@ -439,9 +499,8 @@ struct store *http_origin_open(const struct config *cfg, const struct store_ops 
 
 	if (!o->client)
 		s3_credentials_free(keys);
-	if (r < 0)
+	if (r < 0) {
 		err_set(err, ENOMEM, "not enough memory for the origin");
-	if (r < 0 || probe(o, err) < 0) {
 		http_origin_close(&o->base);
 		return NULL;
 	}

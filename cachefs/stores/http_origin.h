@@ -6,10 +6,12 @@
 #include "cachefs/stores/http_place.h"
 #include "cachefs/stores/s3_credentials.h"
 
-/* Asks for the root's listing, so that a wrong address is told at once, and settles how folders are
- * listed. Takes place and keys (NULL: unsigned) over, also when it fails. */
+/* Nothing is asked yet. Takes place and keys (NULL: unsigned) over, also when it fails. */
 struct store *http_origin_open(const struct config *cfg, const struct store_ops *ops,
 	struct http_place *place, struct s3_credentials *keys, struct err *err);
+/* Asks for the root's listing, so that a wrong address is told at once, and settles how folders are
+ * listed. Otherwise the first request does. */
+int http_origin_check(struct store *st, struct err *err);
 void http_origin_interrupt(struct store *st);
 void http_origin_close(struct store *st);
 

@@ -20,6 +20,7 @@
 
 #include "cachefs/listing.h"
 #include "cachefs/pool.h"
+#include "cachefs/stores/meta_saver.h"
 #include "cachefs/stores/meta_table.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -32,6 +33,7 @@ extern const struct store_ops meta_ops, meta_off_ops;
 struct meta {
 	struct store base;
 	struct meta_table table;
+	struct saver *saver;    /* NULL: no snapshot */
 	struct pool *refresher; /* one thread: background work does not crowd out reads */
 	int64_t expiration_ns, negative_ns; /* INT64_MAX: never */
 };
@@ -258,8 +260,16 @@ static int meta_list(
 
 static int meta_drop(struct store *st, const char *name)
 {
-	table_drop(&container_of(st, struct meta, base)->table, name);
+	struct meta *m = container_of(st, struct meta, base);
+
+	table_drop(&m->table, name);
+	saver_dropped(m->saver);
 	return 0;
+}
+
+static void meta_describe(struct store *st, json_t *into)
+{
+	saver_describe(container_of(st, struct meta, base)->saver, into);
 }
 
 /* ---- life ---- */
@@ -269,7 +279,9 @@ static void meta_stop(struct store *st)
 	struct meta *m = container_of(st, struct meta, base);
 
 	pool_free(m->refresher);
+	saver_free(m->saver);
 	m->refresher = NULL;
+	m->saver = NULL;
 }
 
 static void meta_close(struct store *st)
@@ -302,6 +314,10 @@ static struct store *meta_open(
 		err_set(err, ENOMEM, "not enough memory for the metadata cache");
 		return NULL;
 	}
+	if (cfg->meta.enabled && saver_open(cfg, origin, lower, &m->table, &m->saver, err) < 0) {
+		meta_close(&m->base);
+		return NULL;
+	}
 	return &m->base;
 }
 
@@ -315,6 +331,7 @@ const struct store_ops meta_ops = {
 	.list = meta_list,
 	.listing = meta_listing,
 	.drop = meta_drop,
+	.describe = meta_describe,
 };
 
 /* meta.enabled=no: it stands in the stack and does nothing. */

@@ -293,6 +293,7 @@ void table_put(struct meta_table *t, const char *name, const struct object *obj,
 	s->absent = !obj;
 	s->stale = false;
 	s->stamp_ns = stamp_ns;
+	t->changes += obj != NULL;
 	keep_within(t);
 }
 
@@ -336,6 +337,7 @@ void table_drop(struct meta_table *t, const char *name)
 		if (parent || name_below(f->dir, name))
 			remove_folder(t, f);
 	}
+	t->changes++;
 	counter_put(t->counters, LAYER_blocks, (int64_t)t->entries);
 }
 
@@ -365,6 +367,7 @@ void table_put_listing(struct meta_table *t, const char *dir, struct listing *l,
 	f->stamp_ns = stamp_ns;
 	f->stale = false;
 	t->entries += listing_entries(l);
+	t->changes++;
 	keep_within(t);
 }
 
@@ -398,4 +401,41 @@ void table_refreshed(struct meta_table *t, const char *name)
 	r = *link;
 	*link = r->next;
 	free(r);
+}
+
+/* ---- for the snapshot ---- */
+
+uint64_t table_changes(struct meta_table *t)
+{
+	HOLD(&t->lock);
+	return t->changes;
+}
+
+char *table_dirs(struct meta_table *t, size_t *ret_bytes)
+{
+	size_t bytes = 0;
+
+	HOLD(&t->lock);
+	for (struct folder *f = t->oldest; f; f = f->newer)
+		bytes += strlen(f->dir) + 1;
+	char *dirs = malloc(bytes ? bytes : 1), *to = dirs;
+
+	for (struct folder *f = t->oldest; dirs && f; f = f->newer)
+		to = stpcpy(to, f->dir) + 1;
+	*ret_bytes = bytes;
+	return dirs;
+}
+
+void table_export(struct meta_table *t, const char *dir, struct listing **ret_listing,
+	int64_t *ret_stamp_ns, name_fn *each, void *arg)
+{
+	HOLD(&t->lock);
+	struct folder *f = *folder_link(t, dir, strlen(dir));
+
+	*ret_listing = f && f->listing ? listing_use(f->listing) : NULL;
+	*ret_stamp_ns = f ? f->stamp_ns : 0;
+	for (size_t i = 0; f && i < f->buckets; i++)
+		for (struct single *s = f->single[i]; s; s = s->next)
+			if (!s->absent || f->listing)
+				each(arg, s->stamp_ns, s->absent, packed_of(s));
 }

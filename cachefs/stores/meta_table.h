@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-#include "cachefs/store.h"
+#include "cachefs/packed.h"
 
 struct listing;
 struct folder;
@@ -19,6 +19,7 @@ struct meta_table {
 	pthread_mutex_t lock; /* all below */
 	struct folder **bucket, *newest, *oldest;
 	size_t buckets, folders, entries, max;
+	uint64_t changes; /* counts what was learnt or dropped */
 	struct refreshing *refreshing;
 	struct counter_set *counters;
 };
@@ -52,5 +53,20 @@ void table_extend(struct meta_table *t, const char *name, bool listing, int64_t 
 /* True: nobody refreshes name, and now the caller does, until table_refreshed(). */
 bool table_refreshing(struct meta_table *t, const char *name);
 void table_refreshed(struct meta_table *t, const char *name);
+
+/* ---- for the snapshot ---- */
+
+uint64_t table_changes(struct meta_table *t);
+
+/* Names of all folders, the one used longest ago first, as one malloc'ed piece of strings with the
+ * length *ret_bytes; NULL without memory. */
+char *table_dirs(struct meta_table *t, size_t *ret_bytes);
+
+/* What is known of a folder: a use of its listing (NULL: none) with its time, and its names that were
+ * asked for one by one: each is called under the lock. Absent ones only where a listing would say
+ * otherwise. Not counted as a use of the folder. */
+typedef void name_fn(void *arg, int64_t stamp_ns, bool absent, const struct packed *packed);
+void table_export(struct meta_table *t, const char *dir, struct listing **ret_listing,
+	int64_t *ret_stamp_ns, name_fn *each, void *arg);
 
 #endif

@@ -25,6 +25,7 @@ const struct store_ops s3_ops = {
 	.summary = "Objects of an S3 bucket.",
 	.origin = true,
 	.open = s3_open,
+	.check = http_origin_check,
 	.interrupt = http_origin_interrupt,
 	.close = http_origin_close,
 	.stat = http_origin_stat,

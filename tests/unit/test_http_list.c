@@ -168,9 +168,8 @@ static void test_a_broken_listing_is_taken_anew(void **state)
 static void opens_not(const char *url, const char *settings, const char *why)
 {
 	struct config *cfg = test_config(settings);
-	const struct store_ops *ops = store_find(strncmp(url, "s3:", 3) ? "http" : "s3");
 	struct err err = {0};
-	struct store *st = ops->open(cfg, url, NULL, &err);
+	struct store *st = test_origin(strncmp(url, "s3:", 3) ? "http" : "s3", cfg, url, &err);
 
 	if (st)
 		fail_msg("%s opened", url);
@@ -261,7 +260,7 @@ static void test_autoindex(void **state)
 	struct http_server *s = http_server_new(serve_autoindex, NULL);
 	struct config *cfg = test_config("");
 	struct err err = {0};
-	struct store *st = store_find("http")->open(cfg, http_server_url(s), NULL, &err);
+	struct store *st = test_origin("http", cfg, http_server_url(s), &err);
 	struct object obj, listed = {0};
 	char got[256] = "", bytes[5];
 
@@ -308,7 +307,7 @@ static void test_autoindex_changes_between_attempts(void **state)
 	struct http_server *s = http_server_new(serve_changing, &reads);
 	struct config *cfg = test_config("http.backoff=1ms");
 	struct err err = {0};
-	struct store *st = store_find("http")->open(cfg, http_server_url(s), NULL, &err);
+	struct store *st = test_origin("http", cfg, http_server_url(s), &err);
 	struct object obj;
 	char bytes[10000];
 

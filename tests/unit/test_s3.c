@@ -155,7 +155,7 @@ static int open_bucket(struct bucket *b, const char *settings, struct err *err)
 		"s3.endpoint=%s http.retries=2 http.backoff=1ms http.first_bytes=0 %s",
 		http_server_url(b->server), settings);
 	b->cfg = test_config(text);
-	b->st = store_find("s3")->open(b->cfg, "s3://b", NULL, err);
+	b->st = test_origin("s3", b->cfg, "s3://b", err);
 	prctl(PR_SET_DUMPABLE, 1); /* for the leak checker */
 	return b->st ? store_stat(b->st, "f", STORE_WAIT, &b->obj) : -EINVAL;
 }
