@@ -63,8 +63,9 @@ json_t *fs_stats(struct fs *fs)
 	json_object_set_new(all, "uptime_s",
 		json_real((double)(clock_now_ns() - fs->started_ns) / NSEC_PER_SEC));
 	json_object_set_new(all, "cpu",
-		json_pack("{s:i,s:s}", "count", fs->workers.cpus, "why",
-			fs->cfg->cpu.count > 0 ? "cpu.count" : fs->workers.topology.why));
+		json_pack("{s:i,s:s,s:i}", "count", fs->workers.cpus, "why",
+			fs->cfg->cpu.count > 0 ? "cpu.count" : fs->workers.topology.why, "bound",
+			fs->workers.n_ordered));
 	json_object_set_new(all, "cpu_s", json_real((double)clock_cpu_ns() / NSEC_PER_SEC));
 	json_object_set_new(all, "knobs", config_to_json(fs->cfg, OWNER_CACHEFS));
 	return all;

@@ -256,25 +256,38 @@ int mount_check_device(struct err *err)
 		strerror(errno));
 }
 
-static int readahead_path(const char *path, char *ret, size_t size)
+int mount_of_fd(const char *fdinfo, struct mount_entry *ret)
 {
-	struct mount_entry there = {0};
-	int r = mount_find(MOUNTINFO, path, &there);
+	static const char key[] = "fuse_connection:";
+	AUTO(fclose) FILE *in = fopen(fdinfo, "re");
+	AUTO(free) char *line = NULL;
+	unsigned long long dev;
+	size_t size = 0;
 
-	if (r < 0)
-		return r;
-	snprintf(ret, size, "/sys/class/bdi/%u:%u/read_ahead_kb", there.major, there.minor);
-	return 0;
+	if (!in)
+		return -errno;
+	while (getline(&line, &size, in) > 0)
+		if (!strncmp(line, key, strlen(key)) &&
+			sscanf(line + strlen(key), "%llu", &dev) == 1) {
+			/* As the kernel keeps it: 20 bits of minor below the major. */
+			*ret = (struct mount_entry){
+				.major = (unsigned)(dev >> 20), .minor = (unsigned)(dev & 0xfffff)};
+			return 0;
+		}
+	return -ENOENT;
 }
 
-int mount_get_readahead(const char *path, int64_t *ret)
+static void readahead_path(const struct mount_entry *mount, char *ret, size_t size)
+{
+	snprintf(ret, size, "/sys/class/bdi/%u:%u/read_ahead_kb", mount->major, mount->minor);
+}
+
+int mount_get_readahead(const struct mount_entry *mount, int64_t *ret)
 {
 	char file[64];
 	int64_t kib;
-	int r = readahead_path(path, file, sizeof(file));
 
-	if (r < 0)
-		return r;
+	readahead_path(mount, file, sizeof(file));
 	AUTO(fclose) FILE *in = fopen(file, "re");
 
 	if (!in)
@@ -285,13 +298,11 @@ int mount_get_readahead(const char *path, int64_t *ret)
 	return 0;
 }
 
-int mount_set_readahead(const char *path, int64_t bytes)
+int mount_set_readahead(const struct mount_entry *mount, int64_t bytes)
 {
 	char file[64];
-	int r = readahead_path(path, file, sizeof(file));
 
-	if (r < 0)
-		return r;
+	readahead_path(mount, file, sizeof(file));
 	AUTO(close) int fd = open(file, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || dprintf(fd, "%" PRId64 "\n", bytes >> 10) < 0)

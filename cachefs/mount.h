@@ -43,8 +43,12 @@ int mount_check_device(struct err *err);
 /* Takes a mount away even if it is in use or dead: umount2(MNT_DETACH), else fusermount3 -uz. */
 int mount_detach(const char *path);
 
-/* Kernel readahead of the mount at path, in bytes; -errno. Setting it needs root. */
-int mount_get_readahead(const char *path, int64_t *ret);
-int mount_set_readahead(const char *path, int64_t bytes);
+/* The device number of the mount that a /dev/fuse descriptor serves, from its fdinfo (a file of
+ * /proc/self/fdinfo). -ENOENT: nothing is mounted with it, or the kernel is too old to tell. */
+int mount_of_fd(const char *fdinfo, struct mount_entry *ret);
+
+/* Kernel readahead of a mount, by its device number, in bytes; -errno. Setting it needs root. */
+int mount_get_readahead(const struct mount_entry *mount, int64_t *ret);
+int mount_set_readahead(const struct mount_entry *mount, int64_t bytes);
 
 #endif

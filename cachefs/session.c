@@ -333,19 +333,31 @@ static int answer_init(struct session *s, struct err *err)
 		s->fs.request->mountpoint, r < 0 ? strerror(-r) : "no answer");
 }
 
-/* The kernel takes the smaller readahead at INIT; only afterwards can it be raised. */
-static void set_readahead(struct fs *fs)
+/* The mount's device number: of our own mount, or of the one that the given descriptor serves. */
+static int find_device(const struct session *s, struct mount_entry *ret)
 {
-	const char *path = fs->request->mountpoint;
-	int64_t want = fs->cfg->fuse.readahead;
+	char fdinfo[64];
 
-	if (mount_given_fd(path) >= 0) {
-		fs->readahead_why = "the mounter owns the mount";
+	*ret = s->place;
+	if (*s->place.type)
+		return 0;
+	snprintf(fdinfo, sizeof(fdinfo), "/proc/self/fdinfo/%d", fuse_session_fd(s->se));
+	return mount_of_fd(fdinfo, ret);
+}
+
+/* The kernel takes the smaller readahead at INIT; only afterwards can it be raised. */
+static void set_readahead(struct session *s)
+{
+	struct fs *fs = &s->fs;
+	struct mount_entry mount;
+
+	if (find_device(s, &mount) < 0) {
+		fs->readahead_why = "not known: this kernel does not tell which mount it is";
 		return;
 	}
-	int r = mount_set_readahead(path, want);
+	int r = mount_set_readahead(&mount, fs->cfg->fuse.readahead);
 
-	if (mount_get_readahead(path, &fs->readahead) < 0)
+	if (mount_get_readahead(&mount, &fs->readahead) < 0)
 		fs->readahead_why = "no /sys/class/bdi";
 	else if (r < 0)
 		fs->readahead_why = "the kernel's own: only root may set it";
@@ -382,7 +394,7 @@ static int run_mounted(struct session *s, ready_fn *ready, void *arg, struct err
 		r = fs_start(&s->fs, s->se, err);
 	if (r < 0)
 		return r;
-	set_readahead(&s->fs);
+	set_readahead(s);
 	log_info("%s: mounted %s; %d CPUs (%s), %lld FUSE threads at most",
 		s->fs.request->mountpoint, s->fs.request->origin_url, s->fs.workers.cpus,
 		s->fs.workers.topology.why, (long long)s->fs.cfg->fuse.max_threads);

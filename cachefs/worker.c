@@ -18,18 +18,23 @@ static void worker_end(void *arg)
 
 int workers_init(struct workers *set, const struct config *cfg, struct counter_set *count)
 {
-	*set = (struct workers){.counters = count, .bind = cfg->cpu.bind};
-	if (topology_read("", &set->topology, NULL) < 0) {
+	*set = (struct workers){.counters = count};
+	if (topology_read("", &set->topology, NULL) < 0)
 		set->topology = (struct topology){.allowed = 1, .why = "not known"};
-		set->bind = BIND_NONE;
-	}
 	set->cpus = topology_count(&set->topology, cfg->cpu.count);
+	if (cfg->cpu.bind != BIND_NONE)
+		set->n_ordered = topology_order(cfg->cpu.bind == BIND_SPREAD, &set->order);
+	if (set->n_ordered < 0)
+		set->n_ordered = 0;
+	if (set->n_ordered > set->cpus)
+		set->n_ordered = set->cpus;
 	return -pthread_key_create(&set->key, worker_end);
 }
 
 void workers_done(struct workers *set)
 {
 	pthread_key_delete(set->key);
+	free(set->order);
 }
 
 static struct worker *worker_start(struct workers *set)
@@ -43,9 +48,9 @@ static struct worker *worker_start(struct workers *set)
 	w->set = set;
 	counter_add(set->counters, FUSE_threads, 1);
 	counter_add(set->counters, FUSE_threads_created, 1);
-	if (set->bind != BIND_NONE)
-		topology_bind_thread(&set->topology,
-			atomic_fetch_add(&set->next_cpu, 1) % set->cpus, set->bind == BIND_SPREAD);
+	if (set->n_ordered > 0)
+		topology_bind_thread(
+			set->order[atomic_fetch_add(&set->next_cpu, 1) % (unsigned)set->n_ordered]);
 	return w;
 }
 

@@ -15,10 +15,11 @@
 struct workers {
 	struct counter_set *counters;
 	pthread_key_t key;
-	int bind; /* enum cpu_bind */
-	int cpus; /* cpu.count resolved */
+	int cpus;      /* cpu.count resolved */
+	int *order;    /* CPUs that threads are bound to, in turn; NULL: they are not */
+	int n_ordered; /* cpu.count at most; 0: nobody is bound */
 	struct topology topology;
-	_Atomic int next_cpu;
+	_Atomic unsigned next_cpu;
 };
 
 struct worker {

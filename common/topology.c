@@ -280,22 +280,63 @@ int topology_count(const struct topology *t, int64_t knob)
 							  : CPU_AUTO);
 }
 
-int topology_bind_thread(const struct topology *t, int index, bool spread)
+/* Which of two CPUs comes first when neighbours shall be far from each other: one thread of each core
+ * before the second ones, one core of each cache before the second ones, and so on. */
+static int compare_spread(const void *a, const void *b)
 {
-	cpu_set_t allowed, one;
-	int n, want, seen = 0;
+	hwloc_obj_t x = *(const hwloc_obj_t *)a, y = *(const hwloc_obj_t *)b;
 
-	if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) < 0)
-		return -errno;
-	n = CPU_COUNT(&allowed);
-	/* Spread: neighbours in number go to opposite halves, which are different caches or sockets
-	 * wherever CPUs are numbered by them. */
-	want = index % n;
+	for (; x && y; x = x->parent, y = y->parent)
+		if (x->sibling_rank != y->sibling_rank)
+			return x->sibling_rank < y->sibling_rank ? -1 : 1;
+	return 0;
+}
+
+static int order_cpus(hwloc_topology_t topo, bool spread, hwloc_bitmap_t mine, int **ret)
+{
+	int all = hwloc_get_nbobjs_by_type(topo, HWLOC_OBJ_PU), n = 0;
+	AUTO(free) hwloc_obj_t *cpus = calloc((size_t)(all > 0 ? all : 1), sizeof(hwloc_obj_t));
+	AUTO(free) int *order = calloc((size_t)(all > 0 ? all : 1), sizeof(*order));
+
+	if (!cpus || !order || !mine)
+		return -ENOMEM;
+	if (hwloc_get_cpubind(topo, mine, HWLOC_CPUBIND_PROCESS) < 0)
+		hwloc_bitmap_copy(mine, hwloc_topology_get_allowed_cpuset(topo));
+	for (int i = 0; i < all; i++) {
+		hwloc_obj_t cpu = hwloc_get_obj_by_type(topo, HWLOC_OBJ_PU, (unsigned)i);
+
+		if (hwloc_bitmap_isset(mine, cpu->os_index))
+			cpus[n++] = cpu; /* hwloc's own order is compact */
+	}
 	if (spread)
-		want = want % 2 ? n / 2 + want / 2 : want / 2;
+		qsort(cpus, (size_t)n, sizeof(hwloc_obj_t), compare_spread);
+	for (int i = 0; i < n; i++)
+		order[i] = (int)cpus[i]->os_index;
+	*ret = TAKE(order);
+	return n;
+}
+
+int topology_order(bool spread, int **ret)
+{
+	hwloc_topology_t topo;
+	hwloc_bitmap_t mine;
+	int r = -EIO;
+
+	if (hwloc_topology_init(&topo) < 0)
+		return -ENOMEM;
+	mine = hwloc_bitmap_alloc();
+	if (!hwloc_topology_load(topo))
+		r = order_cpus(topo, spread, mine, ret);
+	hwloc_bitmap_free(mine);
+	hwloc_topology_destroy(topo);
+	return r;
+}
+
+int topology_bind_thread(int cpu)
+{
+	cpu_set_t one;
+
 	CPU_ZERO(&one);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &allowed) && seen++ == want)
-			CPU_SET(cpu, &one);
+	CPU_SET((size_t)cpu, &one);
 	return sched_setaffinity(0, sizeof(one), &one) < 0 ? -errno : 0;
 }

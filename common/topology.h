@@ -42,7 +42,12 @@ int topology_cpus(const struct topology *t, enum cpu_round round);
 /* What the knob cpu.count asks for: a number, or a negative word of its row. */
 int topology_count(const struct topology *t, int64_t knob);
 
-/* Binds the calling thread to one of the allowed CPUs: index-th compactly or spread over caches. */
-int topology_bind_thread(const struct topology *t, int index, bool spread);
+/* The CPUs that this process may use, in the order in which threads are bound to them: neighbours in the
+ * order share as much as they can (compact), or as little (spread: other packages first, then other
+ * caches and cores, threads of one core last). *ret is malloc'ed; their number, or -errno. */
+int topology_order(bool spread, int **ret);
+
+/* Binds the calling thread to one CPU. */
+int topology_bind_thread(int cpu);
 
 #endif

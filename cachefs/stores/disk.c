@@ -323,6 +323,8 @@ static void disk_describe(struct store *st, json_t *into)
 	json_object_set_new(into, "path", json_string(d->path));
 	json_object_set_new(
 		into, "fill_queue", json_integer(d->fillers ? pool_queued(d->fillers) : 0));
+	json_object_set_new(
+		into, "fill_threads", json_integer(d->fillers ? pool_threads(d->fillers) : 0));
 }
 
 /* ---- opening ---- */

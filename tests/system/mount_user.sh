@@ -121,7 +121,16 @@ until_true mounted
 until_true test -e "$M/sub/file"
 cmp data/big "$M/big"
 [ "$(findmnt -no SOURCE "$M")" = handed ]
-[ "$(stat_of fuse.readahead_why)" = "the mounter owns the mount" ]
+bdi=/sys/class/bdi/$(findmnt -no MAJ:MIN "$M" | tr -d ' ')/read_ahead_kb
+pid=$(stat_of pid)
+if ! grep -qs ^fuse_connection "/proc/$pid/fdinfo/"*; then
+	[ "$(stat_of fuse.readahead_why)" = "not known: this kernel does not tell which mount it is" ]
+elif [ -w "$bdi" ]; then
+	[ "$(<"$bdi")" = 1024 ] # the default of fuse.readahead; the kernel's own is 128
+	[ "$(stat_of fuse.readahead_why)" = fuse.readahead ]
+else
+	[ "$(stat_of fuse.readahead_why)" = "the kernel's own: only root may set it" ]
+fi
 umount "$M"
 wait $front
 python3 mounter.py data "$M" "-o fuse.open_mode=direct"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line of cachefs: standard mount options beside knobs, paths made absolute, secrets
  * kept out of what people see; and mountinfo. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -209,6 +210,23 @@ static void mountinfo_is_understood(void **state)
 	unlink(path);
 }
 
+static void fdinfo_tells_the_mount(void **state)
+{
+	char path[] = "/tmp/fdinfo.XXXXXX";
+	FILE *out = fdopen(mkstemp(path), "w");
+	struct mount_entry at;
+
+	fputs("pos:\t0\nflags:\t02100002\nmnt_id:\t24\nino:\t90\nfuse_connection:\t8388648\n", out);
+	fclose(out);
+	assert_int_equal(mount_of_fd(path, &at), 0);
+	assert_int_equal(at.major, 8);
+	assert_int_equal(at.minor, 40);
+	assert_int_equal(truncate(path, 20), 0);
+	assert_int_equal(mount_of_fd(path, &at), -ENOENT);
+	unlink(path);
+	assert_int_equal(mount_of_fd(path, &at), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +242,7 @@ int main(void)
 		cmocka_unit_test(given_descriptor_is_a_mountpoint),
 		cmocka_unit_test(credentials_stay_out_of_sight),
 		cmocka_unit_test(mountinfo_is_understood),
+		cmocka_unit_test(fdinfo_tells_the_mount),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

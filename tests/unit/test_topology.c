@@ -140,17 +140,41 @@ static void cpu_count_is_a_number_or_a_rounding(void **state)
 	assert_int_equal(topology_count(&t, CPU_COUNT_FLOOR), 1);
 }
 
-static void threads_bind_to_one_cpu(void **state)
+/* Two packages of two cores of two threads each, as hwloc makes them up. */
+static void check_order(bool spread, const int *want)
 {
-	struct topology t;
-	cpu_set_t before, after;
+	AUTO(free) int *order = NULL;
 
-	assert_int_equal(topology_read("", &t, NULL), 0);
+	assert_int_equal(setenv("HWLOC_SYNTHETIC", "package:2 core:2 pu:2", 1), 0);
+	int n = topology_order(spread, &order);
+
+	unsetenv("HWLOC_SYNTHETIC");
+	assert_int_equal(n, 8);
+	assert_memory_equal(order, want, 8 * sizeof(*want));
+}
+
+static void compact_neighbours_share_and_spread_ones_do_not(void **state)
+{
+	check_order(false, (const int[]){0, 1, 2, 3, 4, 5, 6, 7});
+	check_order(true, (const int[]){0, 4, 2, 6, 1, 5, 3, 7});
+}
+
+static void threads_bind_to_one_cpu_that_they_may_use(void **state)
+{
+	AUTO(free) int *order = NULL;
+	cpu_set_t before, one;
+	int n = topology_order(true, &order);
+
 	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
-	assert_int_equal(topology_bind_thread(&t, 1, true), 0);
-	assert_int_equal(sched_getaffinity(0, sizeof(after), &after), 0);
-	assert_int_equal(CPU_COUNT(&after), 1);
-	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	assert_int_equal(n, CPU_COUNT(&before));
+	for (int i = 0; i < n; i++) {
+		assert_true(CPU_ISSET((size_t)order[i], &before));
+		assert_int_equal(topology_bind_thread(order[i]), 0);
+		assert_int_equal(sched_getaffinity(0, sizeof(one), &one), 0);
+		assert_int_equal(CPU_COUNT(&one), 1);
+		assert_true(CPU_ISSET((size_t)order[i], &one));
+		assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	}
 }
 
 int main(void)
@@ -167,7 +191,8 @@ int main(void)
 		cmocka_unit_test(a_narrower_mask_is_seen),
 		cmocka_unit_test(affinity_caps_a_larger_quota),
 		cmocka_unit_test(cpu_count_is_a_number_or_a_rounding),
-		cmocka_unit_test(threads_bind_to_one_cpu),
+		cmocka_unit_test(compact_neighbours_share_and_spread_ones_do_not),
+		cmocka_unit_test(threads_bind_to_one_cpu_that_they_may_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
