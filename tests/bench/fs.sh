@@ -8,7 +8,7 @@
 #
 # ROUNDS=5  FILES=10000 (of 110 KB)  LARGE=16 (of LARGE_BYTES=67108864)  PEER_FILES=3000 (what peers read of a list:
 # they are slow)  HOT_S=0.5 (a hot pass lasts so long at least)  COLD_S=4 (a cold one of a peer at most)
-# FIO_S=1  SETS="small large mixed epoch"  SYSTEMS= (all that are there)  LATENCY=10ms  BANDWIDTH=1.25G (both of the epoch)
+# FIO_MS=1000  SETS="small large mixed epoch"  SYSTEMS= (all that are there)  LATENCY=10ms  BANDWIDTH=1.25G (both of the epoch)
 # DROP=caches: drop_caches, which is felt by the whole machine (root's default); DROP=fadvise: files one by one
 # TMPDIR is on the disk that is measured. Needs nginx-light; peers: apt-get install rclone s3fs; fio.
 if [ -z "${MOUNT_TEST_DIR:-}" ]; then
@@ -23,7 +23,7 @@ fi
 . "$FEEDRATE_BENCH/fs_lib.sh"
 
 ROUNDS=${ROUNDS:-5} FILES=${FILES:-10000} LARGE=${LARGE:-16} LARGE_BYTES=${LARGE_BYTES:-67108864}
-PEER_FILES=${PEER_FILES:-3000} HOT_S=${HOT_S:-0.5} COLD_S=${COLD_S:-4} FIO_S=${FIO_S:-1}
+PEER_FILES=${PEER_FILES:-3000} HOT_S=${HOT_S:-0.5} COLD_S=${COLD_S:-4} FIO_MS=${FIO_MS:-1000}
 SETS=${SETS:-small large mixed epoch}
 LATENCY=${LATENCY:-10ms} BANDWIDTH=${BANDWIDTH:-1.25G}
 DROP=${DROP:-$([ -w /proc/sys/vm/drop_caches ] && echo caches || echo fadvise)}
@@ -61,12 +61,12 @@ fio_random()
 	local names
 	names=$(cut -d' ' -f2- "$T/list.large" | sed "s|^|$1/|" | paste -sd:)
 	fio --name=random --readonly --thread --numjobs=2 --group_reporting --ioengine=psync --rw=randread --bs=4k \
-		--norandommap --invalidate=0 --time_based --runtime="$FIO_S" --filename="$names" --output-format=json |
+		--norandommap --invalidate=0 --time_based --runtime="${FIO_MS}ms" --filename="$names" --output-format=json |
 		jq -r '.jobs[0] | "files=\(.read.total_ios) bytes=\(.read.io_bytes) seconds=\(.read.runtime / 1000)" +
 			" cpu=\((.usr_cpu + .sys_cpu) / 100 * .read.runtime / 1000 * 2)"'
 }
 export -f list_tree fio_random
-export T FIO_S
+export T FIO_MS
 
 # ---- what is done with a mount ----
 

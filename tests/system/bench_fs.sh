@@ -7,7 +7,7 @@
 BENCH=$FEEDRATE_SOURCE/tests/bench
 small()
 {
-	env -u MOUNT_TEST_DIR ROUNDS=1 FILES=40 LARGE=2 LARGE_BYTES=1500000 PEER_FILES=20 HOT_S=0.02 COLD_S=1 FIO_S=0.05 \
+	env -u MOUNT_TEST_DIR ROUNDS=1 FILES=40 LARGE=2 LARGE_BYTES=1500000 PEER_FILES=20 HOT_S=0.02 COLD_S=1 FIO_MS=50 \
 		LATENCY=1ms DROP=fadvise SETS="small large epoch" timeout 100 bash "$BENCH/fs.sh" "$T/out" >said 2>&1
 }
 code=0
@@ -34,9 +34,9 @@ cp a/f b/f
 echo "300000 f" >list
 [ "$("$read" -j 1 -c a b list | cut -d' ' -f1,2)" = "files=1 bytes=300000" ]
 printf x | dd of=b/f bs=1 seek=299999 conv=notrunc 2>/dev/null
-not "$read" -j 1 -c a b list 2>/dev/null
+not "$read" -j 1 -c a b list >said 2>&1
 truncate -s 299999 b/f
-not "$read" -j 1 b list 2>/dev/null
-not python3 "$BENCH/fs_read.py" 1 0 1 b list 2>/dev/null
+not "$read" -j 1 b list >said 2>&1
+not python3 "$BENCH/fs_read.py" 1 0 1 b list >said 2>&1
 rm b/f
-not "$read" -j 1 b list 2>/dev/null
+not "$read" -j 1 b list >said 2>&1
