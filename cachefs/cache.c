@@ -40,6 +40,7 @@ static void check_block(const struct cache *c, const struct block *b)
 	assert(b->state == BLOCK_FILLING || !b->unwanted);
 	assert(b->state != BLOCK_READY || b->placed);
 	assert(b->state == BLOCK_READY || !b->owed);
+	assert(b->state != BLOCK_FILLING || !b->file->sealed);
 	assert(!b->file || b->file->slot[b->number] == block_slot(c, b));
 	(void)c;
 	(void)b;
@@ -84,7 +85,7 @@ static uint64_t hash_key(const char *name, uint64_t version)
 	return h ^ (h >> 32);
 }
 
-static struct cache_file *find_file(const struct cache *c, const struct object *obj)
+struct cache_file *cache_find(const struct cache *c, const struct object *obj)
 {
 	uint64_t hash = hash_key(obj->name, obj->version);
 	struct cache_file *f = c->bucket[hash & (c->buckets - 1)];
@@ -194,6 +195,7 @@ static void forget_block(struct cache *c, struct block *b)
 		counter_add(c->store->counters, LAYER_blocks, -1);
 		counter_put(c->store->counters, LAYER_used_bytes, (int64_t)c->used);
 	}
+	c->unverified -= b->unverified;
 	f->slot[b->number] = SLOT_NONE;
 	f->held--;
 	free_slot(c, b);
@@ -246,6 +248,14 @@ static int evict_one(struct cache *c, bool background)
 	bool owed = b->owed;
 
 	check_block(c, b);
+	if (b->file->sealed) {
+		counter_add(c->store->counters, LAYER_evictions, b->file->blocks);
+		counter_add(c->store->counters, LAYER_evicted_bytes, (int64_t)b->file->size);
+		counter_add(c->store->counters, LAYER_background_evictions,
+			background ? b->file->blocks : 0);
+		cache_unseal(c, b->file);
+		return 0;
+	}
 	b->owed = false;
 	b->state = BLOCK_DOOMED;
 	counter_add(c->store->counters, LAYER_evictions, 1);
@@ -362,7 +372,7 @@ void cache_done(struct cache *c)
 struct block *cache_pin(struct cache *c, const struct object *obj, uint32_t number, bool count)
 {
 	HOLD(&c->lock);
-	struct cache_file *f = find_file(c, obj);
+	struct cache_file *f = cache_find(c, obj);
 	uint32_t slot = f && number < f->blocks ? f->slot[number] : SLOT_NONE;
 	struct block *b = slot == SLOT_NONE ? NULL : &c->block[slot];
 
@@ -375,7 +385,7 @@ struct block *cache_pin(struct cache *c, const struct object *obj, uint32_t numb
 	b->pins++;
 	if (count)
 		counter_add(c->store->counters, LAYER_hits, 1);
-	c->policy->ops->hit(c->policy, slot);
+	c->policy->ops->hit(c->policy, cache_policy_slot(c, b));
 	return b;
 }
 
@@ -440,8 +450,8 @@ static int index_block(
 
 	if (!b)
 		return -ENOSPC;
-	f = find_file(c, obj);
-	if (f && f->slot[number] != SLOT_NONE) {
+	f = cache_find(c, obj);
+	if (f && (f->sealed || f->slot[number] != SLOT_NONE)) {
 		r = -EEXIST;
 		goto fail;
 	}
@@ -546,6 +556,8 @@ int cache_restore(struct cache *c, const struct object *obj, uint32_t number, ui
 	if (r < 0)
 		return r;
 	b->where = where;
+	b->unverified = true;
+	c->unverified++;
 	r = place_block(c, b);
 	if (r < 0)
 		forget_block(c, b);
@@ -557,7 +569,7 @@ int cache_restore(struct cache *c, const struct object *obj, uint32_t number, ui
 void cache_forget(struct cache *c, const struct object *obj, uint32_t number)
 {
 	HOLD(&c->lock);
-	struct cache_file *f = find_file(c, obj);
+	struct cache_file *f = cache_find(c, obj);
 	uint32_t slot = f && number < f->blocks ? f->slot[number] : SLOT_NONE;
 
 	if (slot == SLOT_NONE)
@@ -597,15 +609,20 @@ void cache_abort(struct cache *c, struct block *b)
 
 /* ---- dropping ---- */
 
-/* Makes b go. Locked; true: the caller has to bury it. */
+/* Makes b go, and all of its file if that is sealed, which may take the lock away meanwhile. Locked;
+ * true: the caller has to bury it. */
 static bool doom(struct cache *c, struct block *b)
 {
 	if (b->state == BLOCK_FILLING)
 		b->unwanted = true;
 	if (b->state != BLOCK_READY)
 		return false;
-	c->policy->ops->remove(c->policy, block_slot(c, b));
+	c->policy->ops->remove(c->policy, cache_policy_slot(c, b));
 	b->owed = false;
+	if (b->file->sealed) {
+		cache_unseal(c, b->file);
+		return false;
+	}
 	b->state = BLOCK_DOOMED;
 	return !b->pins;
 }

@@ -18,6 +18,9 @@
  * A DOOMED block stays in the index so that nobody fills the same place while it is still read or
  * being erased: whoever wants to, gets -EEXIST and goes round the tier.
  *
+ * A file can be sealed (cache_whole.c): from then on its blocks go all together or not at all, and
+ * none is filled again. One slot, that of block 0, stands for all of them in the policy.
+ *
  * Room is made when a block needs it, or by a thread of the tier's own between two watermarks
  * (cache.watermark_high, cache.watermark_low). A filler then never waits for a tier that erases: what finds
  * no room is not kept.
@@ -40,8 +43,9 @@ struct cache_file {
 	struct cache_file *next; /* hash chain */
 	uint64_t hash, version, size;
 	uint32_t blocks, held;
-	void *tier;     /* the tier's own, NULL at first */
-	uint32_t *slot; /* by block number, SLOT_NONE where not held; behind it the name */
+	bool sealed, verified; /* verified: known to be; else ask the blocks */
+	void *tier;            /* the tier's own, NULL at first */
+	uint32_t *slot;        /* by block number, SLOT_NONE where not held; behind it the name */
 	char *name;
 };
 
@@ -50,9 +54,11 @@ struct block {
 	uint64_t where; /* the tier's: where the bytes lie */
 	uint32_t number, len, pins;
 	uint8_t state;
-	bool placed, unwanted; /* has space; dropped while being filled */
-	bool logged;           /* the disk tier's */
-	bool owed;             /* READY: the tier below should have it and has not */
+	bool placed : 1;     /* has space */
+	bool unwanted : 1;   /* dropped while being filled */
+	bool unverified : 1; /* restored, and not read back yet */
+	bool logged;         /* the disk tier's */
+	bool owed;           /* READY: the tier below should have it and has not */
 	union {
 		uint32_t one, *many; /* CRC32C of each chunk: many if there are several */
 		uint32_t next_free;
@@ -86,8 +92,8 @@ struct cache {
 	struct block *block;
 	uint32_t slots, slots_used, first_free;
 	struct cache_file **bucket;
-	size_t buckets, files;
-	uint64_t high, low; /* watermarks; 0: off. Constant */
+	size_t buckets, files, unverified; /* unverified: blocks */
+	uint64_t high, low;                /* watermarks; 0: off. Constant */
 	pthread_t evictor;
 	pthread_cond_t crowded;
 	bool evicting, stopping; /* the thread runs, should end */
@@ -151,6 +157,35 @@ void cache_owe(struct cache *c, struct block *b);
 void cache_reject(struct cache *c, struct block *b);
 
 int cache_drop(struct cache *c, const char *name);
+
+/* ---- whole files (cache_whole.c) ---- */
+
+/* Pins block 0 of obj, all of which is held and verified, seals the file if it was not, and counts
+ * it as used. -EAGAIN: not all is READY. -EINPROGRESS: not all is verified; *ret is a block to
+ * begin with, not pinned. */
+int cache_seal(struct cache *c, const struct object *obj, struct block **ret);
+
+/* After a restart, of a file that was sealed before: sealed again, or without a block, given up. */
+void cache_reseal(struct cache *c, struct cache_file *f);
+
+/* Locked, but for the time of the I/O. Makes the sealed file go, whose first block the policy does
+ * not know any more. */
+void cache_unseal(struct cache *c, struct cache_file *f);
+
+/* The next unverified READY block of an object larger than this, pinned, from slot *cursor on, which is
+ * moved. NULL: none among the next slots; at the end *cursor is 0. */
+struct block *cache_next_unverified(struct cache *c, uint64_t larger_than, uint32_t *cursor);
+void cache_verified(struct cache *c, struct block *b); /* pinned; was read back and is right */
+int64_t cache_unverified(struct cache *c);             /* blocks */
+
+/* Locked. NULL when no block of obj is held. */
+struct cache_file *cache_find(const struct cache *c, const struct object *obj);
+
+/* The slot that the policy knows b by. */
+static inline uint32_t cache_policy_slot(const struct cache *c, const struct block *b)
+{
+	return b->file->sealed ? b->file->slot[0] : (uint32_t)(b - c->block);
+}
 
 /* For debug builds and tests: aborts when an invariant of the table above does not hold. */
 void cache_check(struct cache *c);

@@ -18,22 +18,11 @@ AUTO_FREE(json, json_t, json_decref);
 
 /* ---- statistics ---- */
 
-static const char *mode_name(const struct fs *fs)
-{
-	static const char *const names[] = {"direct", "page", "noopen"};
-	int mode = fs->cfg->fuse.open_mode;
-
-	return names[mode == OPEN_NOOPEN && !fs->negotiated.no_open ? OPEN_PAGE : mode];
-}
-
 static json_t *fuse_stats(struct fs *fs)
 {
 	json_t *into = counters_to_json(&fs->counters, GROUP_FUSE);
-	bool fell_back = fs->cfg->fuse.open_mode == OPEN_NOOPEN && fs->negotiated.done &&
-			 !fs->negotiated.no_open;
 	json_t *more = json_pack("{s:s,s:s,s:I,s:I,s:b,s:I,s:I,s:o,s:s,s:f,s:f,s:f,s:o}", "mode",
-		mode_name(fs), "mode_why",
-		fell_back ? "the kernel does not support noopen" : "fuse.open_mode", "max_threads",
+		fs_open_mode_name(fs), "mode_why", fs->open.why, "max_threads",
 		(json_int_t)fs->cfg->fuse.max_threads, "max_idle_threads",
 		(json_int_t)fs->cfg->fuse.max_idle_threads, "clone_fd", fs->cfg->fuse.clone_fd,
 		"max_background", (json_int_t)fs->negotiated.max_background, "max_write",

@@ -318,7 +318,7 @@ void fs_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			cfg->fuse.entry_timeout == KNOB_VALUE_AUTO;
 	struct inode *folder;
 
-	if (for_ever && cfg->fuse.open_mode == OPEN_NOOPEN && fs->negotiated.no_opendir) {
+	if (for_ever && fs->open.mode == OPEN_NOOPEN && fs->negotiated.no_opendir) {
 		fuse_reply_err(req, ENOSYS);
 		return;
 	}

@@ -222,56 +222,16 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	inode_put(fs->inodes, node);
 }
 
-/* ---- OPEN, READ, RELEASE ---- */
+/* ---- READ ---- */
 
-/* Tells who follows a plan where readers are. The first block is read when it is opened, where the
- * kernel tells of that. */
-static void note_read(struct fs *fs, const struct inode *node, uint64_t off, bool open)
+/* Where the kernel tells of opens, the first block is read when that comes. */
+void fs_note_read(struct fs *fs, const struct inode *node, uint64_t off, bool open)
 {
-	bool opens = fs->cfg->fuse.open_mode != OPEN_NOOPEN || !fs->negotiated.no_open;
-
 	char name[INODE_NAME_BYTES];
 
 	if (node->kind == INODE_FILE && prefetch_watches(fs->prefetch, off) &&
-		(open || off || !opens))
+		(open || off || fs->open.mode == OPEN_NOOPEN))
 		prefetch_note(fs->prefetch, inode_name(node, name), off);
-}
-
-static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct fs *fs = fs_of(req);
-	AUTO(leave) struct worker *w = worker_enter(&fs->workers);
-	struct inode *node;
-
-	counter_add(&fs->counters, FUSE_opens, 1);
-	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
-		fs_reply_error(fs, req, -EROFS);
-		return;
-	}
-	if (fs->cfg->fuse.open_mode == OPEN_NOOPEN && fs->negotiated.no_open) {
-		fuse_reply_err(req, ENOSYS); /* from now on the kernel opens by itself */
-		return;
-	}
-	node = inode_get(fs->inodes, ino);
-	if (!node) {
-		fs_reply_error(fs, req, -ESTALE);
-		return;
-	}
-	note_read(fs, node, 0, true);
-	fi->fh = (uintptr_t)node;
-	fi->noflush = 1;
-	if (fs->cfg->fuse.open_mode == OPEN_DIRECT)
-		fi->direct_io = 1;
-	else
-		fi->keep_cache = 1;
-	if (fuse_reply_open(req, fi) < 0)
-		inode_put(fs->inodes, node);
-}
-
-static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	inode_put(fs_of(req)->inodes, (struct inode *)(uintptr_t)fi->fh);
-	fuse_reply_err(req, 0);
 }
 
 /* The origin has another version than the node: its bytes will not come any more. So that the next
@@ -397,7 +357,7 @@ static void op_read(
 		inode_put(fs->inodes, node);
 		return;
 	}
-	note_read(fs, node, from, false);
+	fs_note_read(fs, node, from, false);
 	read_object(fs, w, req, node, from, size);
 }
 
@@ -452,9 +412,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
-	.open = op_open,
+	.open = fs_open,
 	.read = op_read,
-	.release = op_release,
+	.release = fs_release,
 	.opendir = fs_opendir,
 	.readdir = fs_readdir,
 	.readdirplus = fs_readdirplus,
@@ -516,6 +476,8 @@ static int follow_plan(struct fs *fs, struct err *err)
 
 int fs_start(struct fs *fs, struct fuse_session *se, struct err *err)
 {
+	if (fs_open_start(fs, fuse_session_fd(se), err) < 0)
+		return -ENOMEM;
 	fs->notify = notify_new(se, err);
 	fs->park = fs->notify ? park_new(fs, err) : NULL;
 	if (fs->park)
@@ -541,6 +503,7 @@ void fs_done(struct fs *fs)
 	park_free(fs->park);
 	prefetch_free(fs->prefetch);
 	listings_free(fs->listings);
+	opens_free(fs->open.opens);
 	inode_table_free(fs->inodes);
 	workers_done(&fs->workers);
 }

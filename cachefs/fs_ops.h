@@ -5,7 +5,7 @@
  *                                        └─no─> pending (park.h): parked on the stack, thread returns
  *      pool thread:  bytes or attributes are there ──> reply
  *
- * Files: fs_ops.c names, attributes, bytes; fs_dir.c folders; fs_control.c the folder .cachefs. */
+ * Files: fs_ops.c names, attributes, bytes; fs_open.c opening; fs_dir.c folders; fs_control.c the folder .cachefs. */
 #ifndef CACHEFS_FS_OPS_H
 #define CACHEFS_FS_OPS_H
 
@@ -15,6 +15,7 @@
 #include "cachefs/inode.h"
 #include "cachefs/jobs.h"
 #include "cachefs/notify.h"
+#include "cachefs/opens.h"
 #include "cachefs/options.h"
 #include "cachefs/park.h"
 #include "cachefs/stack.h"
@@ -24,6 +25,15 @@
 struct negotiated {
 	bool done, no_open, no_opendir;
 	unsigned protocol_major, protocol_minor, max_write, max_background;
+};
+
+/* How files open now. */
+struct opening {
+	int session_fd;
+	const char *trouble; /* why passthrough is out of reach; NULL: it is not, or nobody asked */
+	_Atomic int mode;    /* enum open_mode, never OPEN_AUTO; may become OPEN_NOOPEN */
+	const char *_Atomic why;
+	struct opens *opens; /* NULL: no file opens by passthrough */
 };
 
 struct listings;
@@ -41,6 +51,7 @@ struct fs {
 	struct jobs *jobs;
 	struct listings *listings;
 	struct negotiated negotiated;
+	struct opening open;
 	double entry_timeout, attr_timeout, negative_timeout; /* seconds */
 	int64_t deadline_ns;                                  /* longest life of a request */
 	int64_t readahead;                                    /* bytes; -1: not known */
@@ -80,6 +91,19 @@ void fs_defer(struct fs *fs, struct pending *p, void (*run)(struct pending *p));
 /* Makes the kernel ask again for a name, and for the listing of its folder. */
 void fs_forget_name(struct fs *fs, const char *name, bool listing);
 void fs_forget_node(struct fs *fs, const struct inode *node, bool listing);
+
+/* Tells who follows a plan where readers are: at an OPEN, or at a READ from off on. */
+void fs_note_read(struct fs *fs, const struct inode *node, uint64_t off, bool open);
+
+/* fs_open.c */
+/* Takes passthrough in an answer to INIT, before that goes to the kernel, if it is wanted. */
+void fs_open_init(
+	struct fs *fs, const void *request, size_t request_len, void *answer, size_t answer_len);
+/* After INIT: settles fs->open. */
+int fs_open_start(struct fs *fs, int session_fd, struct err *err);
+const char *fs_open_mode_name(const struct fs *fs);
+void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 /* fs_dir.c */
 struct listings *listings_new(void);

@@ -280,10 +280,11 @@ static void add_parallel_dirops(void *answer, size_t len)
 }
 
 /* libfuse 3.14 is asked for parallel lookups and forgets to tell the kernel, which then looks up one
- * name of a folder at a time, each a round trip to the origin. So what it answers to INIT goes
- * through a socket, and on to the kernel with the flag added. */
-static int process_init(struct fuse_session *se, const struct fuse_buf *buf)
+ * name of a folder at a time, each a round trip to the origin; and it knows nothing of passthrough.
+ * So what it answers to INIT goes through a socket, and on to the kernel with the flags added. */
+static int process_init(struct session *s, const struct fuse_buf *buf)
 {
+	struct fuse_session *se = s->se;
 	int fd = fuse_session_fd(se), pair[2];
 	AUTO(close) int kernel = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	AUTO(close) int near = -1;
@@ -304,6 +305,7 @@ static int process_init(struct fuse_session *se, const struct fuse_buf *buf)
 	if (n <= 0)
 		return 0;
 	add_parallel_dirops(answer, (size_t)n);
+	fs_open_init(&s->fs, buf->mem, buf->size, answer, (size_t)n);
 	return write(kernel, answer, (size_t)n) == n ? 0 : -errno;
 }
 
@@ -321,7 +323,7 @@ static int answer_init(struct session *s, struct err *err)
 			break;
 		r = fuse_session_receive_buf(s->se, &buf);
 		if (r > 0)
-			r = process_init(s->se, &buf);
+			r = process_init(s, &buf);
 		r = r == -EINTR ? 0 : r;
 	}
 	free(buf.mem);

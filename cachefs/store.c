@@ -270,6 +270,17 @@ int store_prefetch(struct store *st, const struct object *obj, uint64_t off, uin
 	return st ? st->ops->prefetch(st, obj, off, len) : 0;
 }
 
+int store_backing(struct store *st, const struct object *obj, int *ret_fd)
+{
+	while (st && !st->ops->backing)
+		st = st->lower;
+	if (!st)
+		return -ENOTSUP;
+	if (obj && !range_valid(obj, 0, obj->size))
+		return -ENOTSUP;
+	return st->ops->backing(st, obj, ret_fd);
+}
+
 int store_drop(struct store *st, const char *name)
 {
 	int first = 0;

@@ -133,6 +133,15 @@ struct store_ops {
 	 * were on their way; else nothing may be expected of it now. */
 	int (*prefetch)(struct store *st, const struct object *obj, uint64_t off, uint64_t len);
 
+	/* A file that holds all of obj from its first byte on, every chunk of it verified by this
+	 * process, and that is never again written, cut or punched: its descriptor, O_RDONLY, which
+	 * the caller closes (ret_fd NULL: nothing, obj only counts as used once more). What reads it
+	 * later reads obj, whatever the layer does. obj NULL: any file of those that would be given, to
+	 * try what the kernel makes of it; it says that more will be asked. Never waits for the
+	 * network. -EAGAIN: obj is not all here, -EINPROGRESS: not all verified yet, -ENOTSUP: it never
+	 * will be; also where reads shall not go round a layer. */
+	int (*backing)(struct store *st, const struct object *obj, int *ret_fd);
+
 	/* Forgets name (a file, a folder with all below it; "" everything). */
 	int (*drop)(struct store *st, const char *name);
 
@@ -176,6 +185,7 @@ int extent_read(const struct extent *ext, void *buf);
 /* 0, or -EBADMSG when a chunk of whole (ext->whole bytes) disagrees with its CRC. */
 int extent_check(const struct extent *ext, const void *whole);
 int store_prefetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len);
+int store_backing(struct store *st, const struct object *obj, int *ret_fd);
 int store_drop(struct store *st, const char *name); /* every layer of the stack */
 
 /* fetch and copy into buf, len bytes. */

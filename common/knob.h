@@ -46,7 +46,7 @@ enum knob_owner {
 enum knob_when { KNOB_START, KNOB_LIVE }; /* START: a change means a new mount */
 
 /* Values of CHOICE knobs, in the order of their `words`; a unit test compares the two. */
-enum open_mode { OPEN_DIRECT, OPEN_PAGE, OPEN_NOOPEN };
+enum open_mode { OPEN_DIRECT, OPEN_PAGE, OPEN_NOOPEN, OPEN_PASSTHROUGH, OPEN_AUTO };
 enum fuse_dispatch { DISPATCH_POOL, DISPATCH_INLINE };
 enum cpu_bind { BIND_NONE, BIND_COMPACT, BIND_SPREAD };
 enum fill_mode { FILL_SYNC, FILL_ASYNC };

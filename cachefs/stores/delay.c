@@ -113,6 +113,12 @@ static int delay_lend(
 	return store_lend(st->lower, obj, off, len, ret);
 }
 
+/* What the kernel reads by itself would not be delayed. */
+static int delay_backing(struct store *st, const struct object *obj, int *ret_fd)
+{
+	return -ENOTSUP;
+}
+
 const struct store_ops delay_ops = {
 	.name = "delay",
 	.summary = "Adds latency to every call.",
@@ -122,4 +128,5 @@ const struct store_ops delay_ops = {
 	.list = delay_list,
 	.fetch = delay_fetch,
 	.lend = delay_lend,
+	.backing = delay_backing,
 };

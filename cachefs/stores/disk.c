@@ -25,6 +25,7 @@
 #include "cachefs/stores/disk_files.h"
 #include "cachefs/stores/disk_log.h"
 #include "cachefs/stores/disk_read.h"
+#include "cachefs/stores/disk_scrub.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -42,8 +43,11 @@ struct disk {
 	struct disk_files files;
 	struct disk_log log;
 	struct disk_reader reader;
+	struct scrub scrub;
 	struct pool *fillers; /* NULL with cache.fill=sync */
 	bool drop_pages;
+	_Atomic bool
+		lends; /* files of large objects may be read by somebody else: their pages stay */
 	char *path;
 	int dir, lock_fd;
 };
@@ -70,7 +74,10 @@ static void disk_erase(struct cache *c, struct block *b)
 	struct disk *d = disk_of(c);
 
 	disk_log_gone(&d->log, c, b);
-	files_punch(&d->files, c, b);
+	if (b->file->sealed)
+		files_unlink(&d->files, b->file->tier);
+	else
+		files_punch(&d->files, c, b);
 }
 
 static const struct cache_ops disk_cache_ops = {
@@ -178,6 +185,34 @@ static int disk_fetch(struct store *st, const struct object *obj, uint64_t off, 
 	return 0;
 }
 
+/* Files of packed objects are shared, and their ranges are used again. With disk.page_cache=drop nothing
+ * shall stay in the page cache, where such a file's pages would. */
+static int disk_backing(struct store *st, const struct object *obj, int *ret_fd)
+{
+	struct disk *d = container_of(st, struct disk, base);
+	struct block *b = NULL;
+
+	if (d->files.exact || (obj && obj->size <= PACKED_MAX))
+		return -ENOTSUP;
+	if (!obj) {
+		*ret_fd = openat(d->dir, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		return *ret_fd < 0 ? -errno : 0;
+	}
+	d->lends = true;
+	int r = cache_seal(&d->cache, obj, &b);
+
+	if (r == -EINPROGRESS)
+		scrub_ask(&d->scrub, block_slot(&d->cache, b));
+	if (r < 0)
+		return r;
+	if (ret_fd)
+		r = files_seal(&d->files, files_of(&d->files, b), obj->size, ret_fd);
+	if (r < 0)
+		cache_reject(&d->cache, b);
+	cache_unpin(&d->cache, b);
+	return r;
+}
+
 /* ---- filling ---- */
 
 #ifndef RWF_DONTCACHE
@@ -210,9 +245,10 @@ static int write_block(struct disk *d, struct block *b, const void *data)
 
 	if (r < 0)
 		return r;
-	r = d->drop_pages ? write_dropping(fd, data, b->len, off,
-				    f->packed ? space_round(b->len) - b->len : 0)
-			  : file_pwrite_all(fd, data, b->len, off);
+	r = d->drop_pages && (f->packed || !d->lends)
+		    ? write_dropping(
+			      fd, data, b->len, off, f->packed ? space_round(b->len) - b->len : 0)
+		    : file_pwrite_all(fd, data, b->len, off);
 	files_put(&d->files, f);
 	return r;
 }
@@ -321,6 +357,7 @@ static void disk_describe(struct store *st, json_t *into)
 	struct disk *d = container_of(st, struct disk, base);
 
 	json_object_set_new(into, "path", json_string(d->path));
+	json_object_set_new(into, "unverified_blocks", json_integer(cache_unverified(&d->cache)));
 	json_object_set_new(
 		into, "fill_queue", json_integer(d->fillers ? pool_queued(d->fillers) : 0));
 	json_object_set_new(
@@ -398,6 +435,7 @@ static void disk_stop(struct store *st)
 	pool_free(d->fillers);
 	d->fillers = NULL;
 	cache_stop(&d->cache);
+	scrub_stop(&d->scrub);
 }
 
 /* What was set up so far goes; the folder stays as it is. */
@@ -411,6 +449,7 @@ static void disk_close(struct store *st)
 		cache_check(&d->cache);
 		files_done(&d->files, &d->cache);
 		disk_log_done(&d->log);
+		scrub_done(&d->scrub);
 		cache_done(&d->cache);
 	}
 	if (d->lock_fd >= 0)
@@ -430,6 +469,7 @@ static int set_up(struct disk *d, const struct config *cfg, const char *origin, 
 		return r;
 	files_init(&d->files, d->dir, cfg->disk.page_cache == PAGE_CACHE_DROP);
 	disk_reader_init(&d->reader, &d->files, d->base.counters, cfg);
+	scrub_init(&d->scrub, &d->cache, &d->files, (double)cfg->disk.scrub);
 	if (cache_init(&d->cache, &d->base, &disk_cache_ops, cfg, (uint64_t)capacity_of(d, cfg)) <
 		0)
 		return err_set(err, ENOMEM, "not enough memory for the disk tier's index");
@@ -474,6 +514,7 @@ const struct store_ops disk_ops = {
 	.put = disk_put,
 	.read = disk_read_extent,
 	.reject = disk_reject,
+	.backing = disk_backing,
 	.keep = disk_keep,
 	.drop = disk_drop,
 	.describe = disk_describe,

@@ -239,6 +239,8 @@ int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd)
 		return 0;
 	file_name(f, name);
 	fd = openat(fs->dir, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EACCES) /* sealed, and this user minds modes */
+		fd = openat(fs->dir, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		int r = -errno;
 
@@ -304,6 +306,32 @@ void files_punch(struct disk_files *fs, const struct cache *c, const struct bloc
 	files_put(fs, f);
 }
 
+int files_seal(struct disk_files *fs, const struct disk_file *f, uint64_t size, int *ret_fd)
+{
+	struct stat st;
+	char name[16];
+
+	file_name(f, name);
+	AUTO(close) int fd = openat(fs->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size != size)
+		return -EIO;
+	if (st.st_mode & 0200 && fchmod(fd, 0400) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+void files_unlink(struct disk_files *fs, const struct disk_file *f)
+{
+	char name[16];
+
+	file_name(f, name);
+	unlinkat(fs->dir, name, 0);
+}
+
 static struct disk_file *take_dead(struct disk_files *fs, struct cache *c)
 {
 	HOLD(&c->lock);
@@ -327,10 +355,7 @@ void files_reap(struct disk_files *fs, struct cache *c)
 	struct disk_file *f;
 
 	while ((f = take_dead(fs, c))) {
-		char name[16];
-
-		file_name(f, name);
-		unlinkat(fs->dir, name, 0);
+		files_unlink(fs, f);
 		free_id(fs, c, f);
 		if (f->fd >= 0) {
 			HOLD(&fs->lock);
@@ -381,52 +406,66 @@ int64_t files_usage(int dir)
 	return bytes;
 }
 
+struct known_object {
+	uint32_t id;
+	struct cache_file *file;
+};
+
 struct tidying {
 	struct disk_files *fs;
-	uint32_t *id; /* of objects, sorted */
-	size_t ids;
+	struct cache *c;
+	struct known_object *object; /* sorted */
+	size_t objects;
 };
 
 static int compare_ids(const void *a, const void *b)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	uint32_t x = ((const struct known_object *)a)->id, y = ((const struct known_object *)b)->id;
 
 	return (x > y) - (x < y);
 }
 
-static int collect_ids(struct tidying *t, struct cache *c)
+static int collect_ids(struct tidying *t)
 {
-	t->id = malloc((c->files + 1) * sizeof(*t->id));
-	if (!t->id)
+	struct cache *c = t->c;
+
+	t->object = malloc((c->files + 1) * sizeof(*t->object));
+	if (!t->object)
 		return -ENOMEM;
 	for (size_t i = 0; i < c->buckets; i++)
 		for (struct cache_file *f = c->bucket[i]; f; f = f->next) {
 			struct disk_file *d = f->tier;
 
 			if (d)
-				t->id[t->ids++] = d->id;
+				t->object[t->objects++] = (struct known_object){d->id, f};
 		}
-	qsort(t->id, t->ids, sizeof(*t->id), compare_ids);
+	qsort(t->object, t->objects, sizeof(*t->object), compare_ids);
 	return 0;
 }
 
 static void tidy_entry(int dir, const char *name, uint32_t id, bool packed, void *arg)
 {
 	struct tidying *t = arg;
-	bool known = packed ? id < t->fs->segments && t->fs->segment[id]
-			    : !!bsearch(&id, t->id, t->ids, sizeof(id), compare_ids);
+	struct known_object key = {.id = id};
+	struct known_object *object = packed ? NULL
+					     : bsearch(&key, t->object, t->objects, sizeof(key),
+						       compare_ids);
+	bool known = packed ? id < t->fs->segments && t->fs->segment[id] : !!object;
+	struct stat st;
 
 	if (!known)
 		unlinkat(dir, name, 0);
+	else if (object && !fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) && !(st.st_mode & 0200))
+		cache_reseal(t->c, object->file);
 }
 
 void files_tidy(struct disk_files *fs, struct cache *c)
 {
-	struct tidying t = {.fs = fs};
+	struct tidying t = {.fs = fs, .c = c};
 
-	if (!collect_ids(&t, c))
+	if (!collect_ids(&t))
 		each_file(fs->dir, tidy_entry, &t);
-	free(t.id);
+	free(t.object);
 	for (uint32_t i = 0; i < fs->segments; i++) {
 		struct disk_file *f = fs->segment[i];
 		int fd;

@@ -3,7 +3,9 @@
  *
  *      seg-XXXXXXXX   256 MiB of blocks of objects <= 1 MiB, 4 KiB aligned; freed ranges are
  *                     punched and used again; unlinked when empty
- *      obj-XXXXXXXX   one larger object each, sparse: a block lies at its own offset
+ *      obj-XXXXXXXX   one larger object each, sparse: a block lies at its own offset. Mode 0400: sealed,
+ *                     somebody may read it without asking us, so it is unlinked and never punched,
+ *                     also after a restart, which its readers may have outlived
  *
  * Descriptors are opened when needed and kept up to a share of the limit of open files.
  * Locks: "locked" functions run under the cache's; `lock` (descriptors) is taken after it. */
@@ -70,10 +72,16 @@ void files_put(struct disk_files *fs, struct disk_file *f);
 /* Gives the bytes of b back to the filesystem. */
 void files_punch(struct disk_files *fs, const struct cache *c, const struct block *b);
 
+/* Seals the file of a sealed object, of size bytes, and opens it; -EIO when it is not as it should be. */
+int files_seal(struct disk_files *fs, const struct disk_file *f, uint64_t size, int *ret_fd);
+/* Takes its name away; who has it open reads on. */
+void files_unlink(struct disk_files *fs, const struct disk_file *f);
+
 /* Unlinks what became empty. No lock held. */
 void files_reap(struct disk_files *fs, struct cache *c);
 
-/* After the index was read back: unlinks files that it does not name, punches what it does not. */
+/* After the index was read back: unlinks files that it does not name, punches what it does not, seals
+ * what was sealed. */
 void files_tidy(struct disk_files *fs, struct cache *c);
 
 /* Bytes that files of the tier take on the filesystem now. */

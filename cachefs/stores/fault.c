@@ -133,6 +133,12 @@ static void fault_reject(struct store *st, struct extent *ext)
 		owner->ops->reject(owner, &copy->below);
 }
 
+/* What the kernel reads by itself would never fail. */
+static int fault_backing(struct store *st, const struct object *obj, int *ret_fd)
+{
+	return -ENOTSUP;
+}
+
 const struct store_ops fault_ops = {
 	.name = "fault",
 	.summary = "Fails reads and flips bits on purpose, to test what is above.",
@@ -140,6 +146,7 @@ const struct store_ops fault_ops = {
 	.close = fault_close,
 	.fetch = fault_fetch,
 	.lend = fault_lend,
+	.backing = fault_backing,
 	.put = fault_put,
 	.reject = fault_reject,
 };

@@ -102,6 +102,12 @@ static int throttle_lend(
 	return r;
 }
 
+/* What the kernel reads by itself would not be counted. */
+static int throttle_backing(struct store *st, const struct object *obj, int *ret_fd)
+{
+	return -ENOTSUP;
+}
+
 const struct store_ops throttle_ops = {
 	.name = "throttle",
 	.summary = "Limits bandwidth and requests a second.",
@@ -109,4 +115,5 @@ const struct store_ops throttle_ops = {
 	.close = throttle_close,
 	.fetch = throttle_fetch,
 	.lend = throttle_lend,
+	.backing = throttle_backing,
 };

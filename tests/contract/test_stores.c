@@ -248,6 +248,30 @@ static void lends_right(struct fixture *f)
 	free(whole);
 }
 
+/* A layer whose file the kernel may read gives a whole one or none; others say so. */
+static void backs_whole_files_or_none(struct fixture *f)
+{
+	bool disk = !strcmp(f->ops->name, "disk");
+	int fd;
+
+	reads_right(f);
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+		struct object obj, made;
+
+		get_object(f, i, name, &obj, &made);
+		int r = store_backing(f->st, &obj, &fd);
+
+		assert_true(r == -ENOTSUP || (disk && r == -EAGAIN));
+	}
+	if (!disk) {
+		assert_int_equal(store_backing(f->st, NULL, &fd), -ENOTSUP);
+		return;
+	}
+	assert_int_equal(store_backing(f->st, NULL, &fd), 0);
+	close(fd);
+}
+
 static void lends_and_drops(struct fixture *f)
 {
 	reads_right(f);
@@ -277,6 +301,7 @@ CONTRACT(passes_the_abort_of_a_sink)
 CONTRACT(passes_errors)
 CONTRACT(answers_names)
 CONTRACT(lends_and_drops)
+CONTRACT(backs_whole_files_or_none)
 CONTRACT(names_itself)
 
 int main(void)
@@ -288,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_passes_errors),
 		cmocka_unit_test(test_answers_names),
 		cmocka_unit_test(test_lends_and_drops),
+		cmocka_unit_test(test_backs_whole_files_or_none),
 		cmocka_unit_test(test_names_itself),
 	};
 

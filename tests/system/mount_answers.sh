@@ -30,8 +30,8 @@ cp -a data/one shown/deep/inner
 for d in . deep; do touch -r "data/$d" "shown/$d"; done
 list shown | sed -E '/^[^|]*\|d\|/s/\|d\|.*/|d|/' >expected
 
-for mode in direct page noopen; do
-	start data -o fuse.open_mode=$mode
+for mode in direct page noopen passthrough; do
+	start data -o fuse.open_mode=$mode,disk.path=tier
 	list "$M" | sed -E '/^[^|]*\|d\|/s/\|d\|.*/|d|/' >got
 	diff expected got >/dev/null || fail "$mode: other names: $(diff expected got | head -5)"
 	list "$M" | sed -E '/^[^|]*\|d\|/s/\|d\|.*/|d|/' | cmp - expected
@@ -45,7 +45,7 @@ for mode in direct page noopen; do
 	[ -d "$M/.cachefs" ]
 	grep -q '"uptime_s"' "$M/.cachefs/stats.json"
 	not ls "$M/.cachefs/other" 2>/dev/null
-	[ "$(stat_of fuse.mode)" = $mode ]
+	[ "$(stat_of fuse.mode)" = $mode ] || [ $mode = passthrough ]
 
 	# attributes
 	[ "$(stat -c '%s %a %F %h' "$M/one")" = "1 444 regular file 1" ]

@@ -22,7 +22,7 @@ refused 2 "unknown option.*did you mean --fuse.open_mode" cachefs data "$M" --fu
 refused 2 "fuse.open_mod: unknown knob; did you mean fuse.open_mode" cachefs data "$M" -o fuse.open_mod=page
 refused 2 "allow_othr: unknown option; did you mean allow_other" cachefs data "$M" -o allow_othr
 refused 2 "fuse.max_threads: 0 is out of range; give 1 to 4096" cachefs data "$M" -o fuse.max_threads=0
-refused 2 "is none of direct, page, noopen" cachefs data "$M" -o fuse.open_mode=passthrough
+refused 2 "is none of direct, page, noopen" cachefs data "$M" -o fuse.open_mode=splice
 refused 2 "is not a size such as" cachefs data "$M" -o mem.capacity=lots
 refused 2 "bench.gpus" cachefs data "$M" -o bench.gpus=8
 refused 2 "cachefs is read-only; leave rw out or say ro" cachefs data "$M" -o rw

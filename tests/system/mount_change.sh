@@ -14,7 +14,7 @@ changes()
 }
 
 jobs=()
-for mode in direct page noopen; do
+for mode in direct page noopen passthrough auto; do
 	changes $mode 1 fuse.open_mode=$mode,meta.expiration=500ms,meta.negative=500ms,mem.capacity=4M,disk.path=tier &
 	jobs+=($!)
 done
@@ -27,7 +27,7 @@ for job in "${jobs[@]}"; do
 done
 
 # ---- names known for ever (the default): ESTALE leads to the new version, drop to what is there now ----
-for mode in direct page noopen; do
+for mode in direct page noopen passthrough auto; do
 	rm -rf data
 	mkdir data
 	printf 'old%.0s' $(seq 1000000) >data/f

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The disk tier: what survives a restart, a kill, a damaged index, damaged data and a full disk. */
-#include "tests/test_stack.h"
+#include "tests/test_disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,96 +12,6 @@
 #include <sys/wait.h>
 
 #include <linux/magic.h>
-
-#define FILES 40
-
-static uint64_t size_of(int file)
-{
-	return file % 4 == 3 ? (3 << 20) + 5 : 1000 + (uint64_t)file * 5000;
-}
-
-struct fixture {
-	char dir[32];
-	const char *settings;
-	struct config *cfg;
-	struct null_origin *origin;
-	struct stack *stack;
-};
-
-static void open_again(struct fixture *f)
-{
-	char settings[512];
-
-	snprintf(settings, sizeof(settings),
-		"cache.stack=mem,disk mem.capacity=0 cache.fill=sync disk.path=%s disk.capacity=64M %s",
-		f->dir, f->settings);
-	f->cfg = test_config(settings);
-	f->origin = null_origin_new(FILES, 10, size_of);
-	f->stack = test_stack(f->cfg, f->origin);
-}
-
-static void open_first(struct fixture *f, const char *settings)
-{
-	*f = (struct fixture){.dir = "/tmp/disk-XXXXXX", .settings = settings};
-	assert_non_null(mkdtemp(f->dir));
-	open_again(f);
-}
-
-static void close_stack(struct fixture *f)
-{
-	stack_close(f->stack);
-	config_free(f->cfg);
-}
-
-static void close_last(struct fixture *f)
-{
-	close_stack(f);
-	file_remove_tree(f->dir);
-}
-
-static void read_all(struct fixture *f)
-{
-	for (int i = 0; i < FILES; i++) {
-		char name[32];
-		struct object obj;
-
-		null_origin_object(f->origin, i, name, &obj);
-		assert_int_equal(test_read(f->stack, &obj, 0, (size_t)obj.size), 0);
-	}
-}
-
-/* Until the tier holds it all: a read is answered before its block is written. */
-static void warm_all(struct fixture *f)
-{
-	for (int i = 0; i < FILES; i++) {
-		char name[32];
-		struct object obj;
-
-		null_origin_object(f->origin, i, name, &obj);
-		assert_int_equal(stack_warm(f->stack, &obj, NULL), 0);
-	}
-}
-
-static int count_held(struct fixture *f)
-{
-	int held = 0;
-
-	for (int i = 0; i < FILES; i++) {
-		char name[32];
-		struct object obj;
-
-		null_origin_object(f->origin, i, name, &obj);
-		held += test_held(f->stack, &obj, 0, (size_t)obj.size);
-	}
-	return held;
-}
-
-/* "disk.path/cachefs-HASH/NAME". */
-static void tier_path(struct fixture *f, const char *name, char path[128])
-{
-	snprintf(path, 128, "%s/cachefs-%016llx/%s", f->dir,
-		(unsigned long long)store_version("null", 0, 0), name);
-}
 
 static void test_blocks_survive_a_restart(void **state)
 {
@@ -206,17 +116,6 @@ static void test_garbled_index_gives_no_wrong_byte(void **state)
 	close_last(&f);
 }
 
-static void damage(const char *path, off_t at)
-{
-	int fd = open(path, O_RDWR);
-	char c;
-
-	assert_int_equal(pread(fd, &c, 1, at), 1);
-	c ^= 1;
-	assert_int_equal(pwrite(fd, &c, 1, at), 1);
-	close(fd);
-}
-
 static void test_rot_is_noticed_and_fetched_again(void **state)
 {
 	struct fixture f;
@@ -235,19 +134,6 @@ static void test_rot_is_noticed_and_fetched_again(void **state)
 	assert_int_equal(stack_warm(f.stack, &obj, NULL), 0); /* written again by now, or soon */
 	assert_true(test_held(f.stack, &obj, 0, (size_t)obj.size));
 	close_last(&f);
-}
-
-static int64_t usage(struct fixture *f)
-{
-	char command[128];
-	long long bytes = 0;
-
-	snprintf(command, sizeof(command), "du -s --block-size=1 %s", f->dir);
-	FILE *p = popen(command, "r");
-
-	assert_int_equal(fscanf(p, "%lld", &bytes), 1);
-	pclose(p);
-	return bytes;
 }
 
 static void test_capacity_holds_on_disk(void **state)

@@ -122,6 +122,8 @@ static void choices_agree_with_their_enums(void **state)
 		{"fuse.open_mode", "direct", OPEN_DIRECT},
 		{"fuse.open_mode", "page", OPEN_PAGE},
 		{"fuse.open_mode", "noopen", OPEN_NOOPEN},
+		{"fuse.open_mode", "passthrough", OPEN_PASSTHROUGH},
+		{"fuse.open_mode", "auto", OPEN_AUTO},
 		{"fuse.dispatch", "pool", DISPATCH_POOL},
 		{"fuse.dispatch", "inline", DISPATCH_INLINE},
 		{"cpu.bind", "none", BIND_NONE},
@@ -255,7 +257,7 @@ static void mistakes_name_the_remedy(void **state)
 	expect_message("fuse.max_threads", "0", -ERANGE,
 		"fuse.max_threads: 0 is out of range; give 1 to 4096");
 	expect_message("fuse.open_mode", "pagee", -EINVAL,
-		"fuse.open_mode: \"pagee\" is none of direct, page, noopen; did "
+		"fuse.open_mode: \"pagee\" is none of direct, page, noopen, passthrough, auto; did "
 		"you mean page?");
 	expect_message("mem.capacity", "lots", -EINVAL,
 		"mem.capacity: \"lots\" is not a size such as 64K, 256M or 1.5G, or one of auto");
@@ -437,8 +439,8 @@ static void expect_completions(const char *words, const char *expected)
 static void completion_works_in_bash(void **state)
 {
 	expect_completions("--fuse.op", "--fuse.open_mode=");
-	expect_completions("--fuse.open_mode =", "direct page noopen");
-	expect_completions("--fuse.open_mode = p", "page");
+	expect_completions("--fuse.open_mode =", "direct page noopen passthrough auto");
+	expect_completions("--fuse.open_mode = pag", "page");
 	expect_completions("--meta.enabled = y", "yes");
 	expect_completions("--disk.path = /dev/nul", "/dev/null");
 }

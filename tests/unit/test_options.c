@@ -148,8 +148,8 @@ static void bad_input_is_named(void **state)
 	REFUSED("fuse.max_threads", "/", "/tmp", "-o", "fuse.max_threads=0");
 	REFUSED("/nowhere/x", "/nowhere/x", "/tmp");
 	REFUSED("mkdir", "/", "/nowhere/x");
-	REFUSED("none of direct, page, noopen", "/", "/tmp", "-o", "fuse.open_mode=passthrough");
-	REFUSED("none of direct, page, noopen", "/", "/tmp", "-o", "fuse.open_mode=auto");
+	REFUSED("none of direct, page, noopen, passthrough, auto", "/", "/tmp", "-o",
+		"fuse.open_mode=splice");
 }
 
 static void comma_in_a_value_is_escaped(void **state)

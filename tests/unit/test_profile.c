@@ -261,7 +261,7 @@ static void keys_and_values_are_checked(void **state)
 	expect_message("[variant.x]\nfuse.nope = 1\n",
 		":2: [variant.x] fuse.nope: unknown knob; see --help for those of section fuse");
 	expect_message("[variant.x]\nfuse.open_mode = pge\n",
-		":2: [variant.x] fuse.open_mode: \"pge\" is none of direct, page, noopen; "
+		":2: [variant.x] fuse.open_mode: \"pge\" is none of direct, page, noopen, passthrough, auto; "
 		"did you mean page?");
 }
 
