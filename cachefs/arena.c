@@ -172,7 +172,9 @@ void arena_free(struct arena *a, void *piece)
 	p->next = c->free;
 	c->free = p;
 	if (--c->used) {
-		ASAN_POISON_MEMORY_REGION(piece, c->piece);
+		if (c->piece > ARENA_KEPT)
+			ASAN_POISON_MEMORY_REGION(
+				(char *)piece + ARENA_KEPT, c->piece - ARENA_KEPT);
 		return;
 	}
 	unlink_room(a, c);
@@ -191,4 +193,24 @@ uint32_t arena_ref(const void *piece)
 void *arena_at(const struct arena *a, uint32_t ref)
 {
 	return (char *)a->chunk[ref / CHUNK_STEPS] + ref % CHUNK_STEPS * STEP;
+}
+
+void *arena_find(const struct arena *a, uint32_t ref)
+{
+	size_t number = ref / CHUNK_STEPS, at = ref % CHUNK_STEPS * STEP;
+	struct chunk *c = number < a->chunks ? a->chunk[number] : NULL;
+
+	if (!c || at < sizeof(*c) || at >= c->fresh || (at - sizeof(*c)) % c->piece)
+		return NULL;
+	return (char *)c + at;
+}
+
+void arena_each(const struct arena *a, piece_fn *each, void *arg)
+{
+	for (size_t i = 0; i < a->chunks; i++) {
+		struct chunk *c = a->chunk[i];
+
+		for (size_t at = sizeof(*c); c && at < c->fresh; at += c->piece)
+			each(arg, (char *)c + at);
+	}
 }

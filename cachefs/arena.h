@@ -30,4 +30,14 @@ void arena_free(struct arena *a, void *piece);
 uint32_t arena_ref(const void *piece);
 void *arena_at(const struct arena *a, uint32_t ref);
 
+/* A piece, handed out or freed, that has the number; NULL: there is none. Of a freed one the bytes from
+ * ARENA_FREED to ARENA_KEPT stay as they were. */
+#define ARENA_FREED 8
+#define ARENA_KEPT 16
+void *arena_find(const struct arena *a, uint32_t ref);
+
+/* Calls each for every piece, handed out or freed. */
+typedef void piece_fn(void *arg, void *piece);
+void arena_each(const struct arena *a, piece_fn *each, void *arg);
+
 #endif

@@ -24,6 +24,12 @@ static size_t len_of(uint8_t code)
 	return code < CODE_HEX ? code : code <= CODE_DASH ? code - CODE_HEX : code - CODE_DASH;
 }
 
+/* The number of one of the symbols. */
+static unsigned number_of(char c)
+{
+	return c == '-' ? 16 : c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10);
+}
+
 uint8_t etag_code(const char *etag)
 {
 	size_t len = strlen(etag), inner = len < 3 ? 0 : len - 2;
@@ -56,7 +62,7 @@ void etag_pack(const char *etag, uint8_t code, void *to)
 		return;
 	}
 	for (size_t i = 0; i < len; i++) {
-		word |= (unsigned)(strchr(symbols, etag[i + 1]) - symbols) << held;
+		word |= number_of(etag[i + 1]) << held;
 		held += bits;
 		if (held >= 8) {
 			*out++ = (unsigned char)word;

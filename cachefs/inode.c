@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Node ids in two hash indexes, by id and by (folder, name): see inode.h. Nodes of a million files
- * are a large part of this process's own memory, so they lie in an arena (arena.h) and the indexes
- * hold 32-bit references: open addressing, at most two thirds full, no marks where one was removed. */
+/* Node ids, and an index by (folder, name): see inode.h. Nodes of a million files are a large part of
+ * this process's own memory, so they lie in an arena (arena.h), and an id says where:
+ *
+ *      id = number of the node since the start, 34 bits | place in the arena, 30 bits
+ *
+ * so it is found without an index, and comes again after 17 billion nodes at the earliest. The index
+ * by name has hashes beside its 32-bit references, so that a name that is not there costs one look.
+ * It is open, at most two thirds full, with no marks where one was removed. */
 #include "cachefs/inode.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,25 +19,24 @@
 #include "common/cleanup.h"
 
 #define FIRST_PLACES 1024
+#define REF_BITS 30
+#define REF_MASK ((1u << REF_BITS) - 1)
 
-struct index {
-	uint32_t *ref; /* 0: empty */
-	size_t places; /* a power of two */
-	size_t used;
-	bool by_name;
+static_assert(offsetof(struct inode, id) == ARENA_FREED, "a freed node keeps its id of 0");
+
+struct entry {
+	uint32_t hash, ref; /* ref 0: empty */
 };
 
 struct inode_table {
 	pthread_mutex_t lock; /* all below */
 	struct arena arena;
-	struct index by_id, by_name; /* all; those that are current */
-	uint64_t next_id;
+	struct inode *fixed[INODE_CONTROL + 1];
+	struct entry *by_name;
+	size_t places, named; /* places: a power of two */
+	size_t nodes;
+	uint64_t numbered; /* nodes so far */
 };
-
-static uint32_t hash_id(uint64_t id)
-{
-	return (uint32_t)(id * 0x9e3779b97f4a7c15u >> 32);
-}
 
 /* FNV-1a of a component, in the folder with this id. */
 static uint32_t hash_name(uint64_t folder, const char *name, size_t len)
@@ -43,97 +48,80 @@ static uint32_t hash_name(uint64_t folder, const char *name, size_t len)
 	return (uint32_t)(h ^ (h >> 32));
 }
 
-/* ---- indexes; locked ---- */
-
-static struct inode *node_at(const struct inode_table *t, uint32_t ref)
+static uint32_t hash_node(const struct inode *node)
 {
-	return arena_at(&t->arena, ref);
+	return hash_name(node->parent->id, node->text, node->name_len);
 }
 
-/* Where a node is looked for first. */
-static size_t home(const struct index *x, const struct inode *node)
-{
-	return (x->by_name ? node->hash : hash_id(node->id)) & (x->places - 1);
-}
+/* ---- the index by name; locked ---- */
 
-static void place(const struct index *x, const struct inode *node)
+static void place(struct entry *by_name, size_t places, struct entry e)
 {
-	size_t at = home(x, node);
+	size_t at = e.hash & (places - 1);
 
-	while (x->ref[at])
-		at = (at + 1) & (x->places - 1);
-	x->ref[at] = arena_ref(node);
+	while (by_name[at].ref)
+		at = (at + 1) & (places - 1);
+	by_name[at] = e;
 }
 
 /* Without memory it stays as it is, as long as there is one empty place. */
-static int grow(const struct inode_table *t, struct index *x)
+static int grow(struct inode_table *t)
 {
-	struct index more = {.places = x->places * 2, .used = x->used, .by_name = x->by_name};
+	struct entry *more = calloc(t->places * 2, sizeof(*more));
 
-	more.ref = calloc(more.places, sizeof(*more.ref));
-	if (!more.ref)
-		return x->used + 1 < x->places ? 0 : -1;
-	for (size_t i = 0; i < x->places; i++)
-		if (x->ref[i])
-			place(&more, node_at(t, x->ref[i]));
-	free(x->ref);
-	*x = more;
+	if (!more)
+		return t->named + 1 < t->places ? 0 : -1;
+	for (size_t i = 0; i < t->places; i++)
+		if (t->by_name[i].ref)
+			place(more, t->places * 2, t->by_name[i]);
+	free(t->by_name);
+	t->by_name = more;
+	t->places *= 2;
 	return 0;
 }
 
-static int index_add(const struct inode_table *t, struct index *x, const struct inode *node)
+static int link_name(struct inode_table *t, struct inode *node, uint32_t hash)
 {
-	if (x->used * 3 >= x->places * 2 && grow(t, x) < 0)
+	if (t->named * 3 >= t->places * 2 && grow(t) < 0)
 		return -1;
-	place(x, node);
-	x->used++;
+	place(t->by_name, t->places, (struct entry){hash, arena_ref(node)});
+	t->named++;
+	node->current = true;
 	return 0;
 }
 
 /* Closes the gap: whatever follows and may stand there moves up. */
-static void index_remove(const struct inode_table *t, struct index *x, const struct inode *node)
+static void unlink_name(struct inode_table *t, struct inode *node)
 {
-	size_t mask = x->places - 1, gap = home(x, node);
+	size_t mask = t->places - 1, gap = hash_node(node) & mask;
 	uint32_t ref = arena_ref(node);
 
-	while (x->ref[gap] != ref)
+	while (t->by_name[gap].ref != ref)
 		gap = (gap + 1) & mask;
-	for (size_t at = (gap + 1) & mask; x->ref[at]; at = (at + 1) & mask) {
-		size_t from_home = (at - home(x, node_at(t, x->ref[at]))) & mask;
+	for (size_t at = (gap + 1) & mask; t->by_name[at].ref; at = (at + 1) & mask) {
+		size_t from_home = (at - t->by_name[at].hash) & mask;
 
 		if (from_home < ((at - gap) & mask))
 			continue;
-		x->ref[gap] = x->ref[at];
+		t->by_name[gap] = t->by_name[at];
 		gap = at;
 	}
-	x->ref[gap] = 0;
-	x->used--;
-}
-
-static struct inode *find_id(const struct inode_table *t, uint64_t id)
-{
-	const struct index *x = &t->by_id;
-	size_t at = hash_id(id) & (x->places - 1);
-
-	for (; x->ref[at]; at = (at + 1) & (x->places - 1)) {
-		struct inode *node = node_at(t, x->ref[at]);
-
-		if (node->id == id)
-			return node;
-	}
-	return NULL;
+	t->by_name[gap].ref = 0;
+	t->named--;
+	node->current = false;
 }
 
 static struct inode *find_name(const struct inode_table *t, const struct inode *folder,
 	const char *name, size_t len, uint32_t hash)
 {
-	const struct index *x = &t->by_name;
-	size_t at = hash & (x->places - 1);
+	size_t mask = t->places - 1;
 
-	for (; x->ref[at]; at = (at + 1) & (x->places - 1)) {
-		struct inode *node = node_at(t, x->ref[at]);
+	for (size_t at = hash & mask; t->by_name[at].ref; at = (at + 1) & mask) {
+		if (t->by_name[at].hash != hash)
+			continue;
+		struct inode *node = arena_at(&t->arena, t->by_name[at].ref);
 
-		if (node->hash == hash && node->parent == folder && node->name_len == len &&
+		if (node->parent == folder && node->name_len == len &&
 			!memcmp(node->text, name, len))
 			return node;
 	}
@@ -142,10 +130,21 @@ static struct inode *find_name(const struct inode_table *t, const struct inode *
 
 /* ---- nodes; locked ---- */
 
-static void unlink_name(struct inode_table *t, struct inode *node)
+static struct inode *find_id(const struct inode_table *t, uint64_t id)
 {
-	index_remove(t, &t->by_name, node);
-	node->current = false;
+	struct inode *node;
+
+	if (id <= INODE_CONTROL)
+		return t->fixed[id];
+	node = arena_find(&t->arena, (uint32_t)(id & REF_MASK));
+	return node && node->id == id ? node : NULL;
+}
+
+static void node_free(struct inode_table *t, struct inode *node)
+{
+	node->id = 0;
+	t->nodes--;
+	arena_free(&t->arena, node);
 }
 
 static bool is_unused(const struct inode *node)
@@ -163,27 +162,29 @@ static void free_unused(struct inode_table *t, struct inode *node)
 			free(node->data);
 		if (node->current)
 			unlink_name(t, node);
-		index_remove(t, &t->by_id, node);
-		arena_free(&t->arena, node);
+		node_free(t, node);
 		if (parent)
 			parent->pins--;
 		node = parent;
 	}
 }
 
-/* In the index by id; its lookups, pins and parent are the caller's to set. */
-static struct inode *node_new(
-	struct inode_table *t, uint64_t id, const char *name, const struct object *obj)
+/* Its lookups, pins and parent are the caller's to set, and to link its name. */
+static struct inode *node_new(struct inode_table *t, const char *name, const struct object *obj)
 {
 	size_t name_len = strlen(name);
 	uint8_t etag = etag_code(obj->etag);
 	size_t bytes = sizeof(struct inode) + name_len + 1 + etag_packed(etag);
 	struct inode *node = name_len <= UINT8_MAX ? arena_alloc(&t->arena, bytes) : NULL;
 
+	if (node && arena_ref(node) > REF_MASK) {
+		arena_free(&t->arena, node);
+		node = NULL;
+	}
 	if (!node)
 		return NULL;
 	*node = (struct inode){
-		.id = id,
+		.id = ++t->numbered << REF_BITS | arena_ref(node),
 		.size = obj->size,
 		.mtime_ns = obj->mtime_ns,
 		.name_len = (uint8_t)name_len,
@@ -194,10 +195,7 @@ static struct inode *node_new(
 		node->version = obj->version;
 	memcpy(node->text, name, name_len + 1);
 	etag_pack(obj->etag, etag, node->text + name_len + 1);
-	if (index_add(t, &t->by_id, node) < 0) {
-		arena_free(&t->arena, node);
-		return NULL;
-	}
+	t->nodes++;
 	return node;
 }
 
@@ -205,14 +203,11 @@ static int add_fixed(struct inode_table *t, uint64_t id, const char *name, int64
 {
 	struct object obj = {.is_dir = true, .mtime_ns = mtime_ns};
 
-	return node_new(t, id, name, &obj) ? 0 : -1;
-}
-
-static int index_init(struct index *x, bool by_name)
-{
-	*x = (struct index){.places = FIRST_PLACES, .by_name = by_name};
-	x->ref = calloc(x->places, sizeof(*x->ref));
-	return x->ref ? 0 : -1;
+	t->fixed[id] = node_new(t, name, &obj);
+	if (!t->fixed[id])
+		return -1;
+	t->fixed[id]->id = id;
+	return 0;
 }
 
 struct inode_table *inode_table_new(int64_t mtime_ns)
@@ -223,9 +218,9 @@ struct inode_table *inode_table_new(int64_t mtime_ns)
 		return NULL;
 	pthread_mutex_init(&t->lock, NULL);
 	arena_init(&t->arena);
-	t->next_id = INODE_CONTROL + 1;
-	if (index_init(&t->by_id, false) < 0 || index_init(&t->by_name, true) < 0 ||
-		add_fixed(t, INODE_ROOT, "", mtime_ns) < 0 ||
+	t->places = FIRST_PLACES;
+	t->by_name = calloc(t->places, sizeof(*t->by_name));
+	if (!t->by_name || add_fixed(t, INODE_ROOT, "", mtime_ns) < 0 ||
 		add_fixed(t, INODE_CONTROL, ".cachefs", mtime_ns) < 0) {
 		inode_table_free(t);
 		return NULL;
@@ -233,18 +228,20 @@ struct inode_table *inode_table_new(int64_t mtime_ns)
 	return t;
 }
 
+static void free_data(void *arg, void *piece)
+{
+	struct inode *node = piece;
+
+	if (node->id && node->kind == INODE_SNAPSHOT)
+		free(node->data);
+}
+
 void inode_table_free(struct inode_table *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; t->by_id.ref && i < t->by_id.places; i++) {
-		struct inode *node = t->by_id.ref[i] ? node_at(t, t->by_id.ref[i]) : NULL;
-
-		if (node && node->kind == INODE_SNAPSHOT)
-			free(node->data);
-	}
-	free(t->by_id.ref);
-	free(t->by_name.ref);
+	arena_each(&t->arena, free_data, NULL);
+	free(t->by_name);
 	arena_done(&t->arena);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -261,23 +258,19 @@ static bool same_version(const struct inode *node, const struct object *obj)
 
 /* A new node in place of old (or NULL); NULL without memory. */
 static struct inode *succeed(struct inode_table *t, struct inode *old, struct inode *folder,
-	const char *name, const struct object *obj)
+	const char *name, const struct object *obj, uint32_t hash)
 {
-	struct inode *node = node_new(t, t->next_id, name, obj);
+	struct inode *node = node_new(t, name, obj);
 
 	if (!node)
 		return NULL;
-	node->hash = hash_name(folder->id, name, node->name_len);
+	node->parent = folder;
 	if (old)
 		unlink_name(t, old);
-	if (index_add(t, &t->by_name, node) < 0) {
-		index_remove(t, &t->by_id, node);
-		arena_free(&t->arena, node);
+	if (link_name(t, node, hash) < 0) {
+		node_free(t, node);
 		return NULL;
 	}
-	t->next_id++;
-	node->current = true;
-	node->parent = folder;
 	folder->pins++;
 	return node;
 }
@@ -292,7 +285,7 @@ struct inode *inode_remember(struct inode_table *t, struct inode *folder, const 
 	struct inode *old = find_name(t, folder, name, len, hash), *node = old;
 
 	if (!old || !same_version(old, obj))
-		node = succeed(t, old, folder, name, obj);
+		node = succeed(t, old, folder, name, obj, hash);
 	else if (obj->is_dir)
 		node->mtime_ns = obj->mtime_ns;
 	if (!node)
@@ -312,11 +305,10 @@ struct inode *inode_snapshot(struct inode_table *t, const void *data, size_t len
 		return NULL;
 	memcpy(copy, data, len);
 	HOLD(&t->lock);
-	struct inode *node = node_new(t, t->next_id, "", &obj);
+	struct inode *node = node_new(t, "", &obj);
 
 	if (!node)
 		return NULL;
-	t->next_id++;
 	node->kind = INODE_SNAPSHOT;
 	node->data = TAKE(copy);
 	node->lookups = 1;
@@ -390,25 +382,34 @@ static bool is_below(const struct inode *node, const char *name, size_t len)
 	return !strncmp(own, name, len) && (own[len] == '/' || !own[len]);
 }
 
+struct collection {
+	const char *name;
+	size_t len, n;
+	struct inode **all;
+};
+
+static void collect(void *arg, void *piece)
+{
+	struct collection *c = arg;
+	struct inode *node = piece;
+
+	if (!node->id || !is_below(node, c->name, c->len))
+		return;
+	node->pins++;
+	c->all[c->n++] = node;
+}
+
 struct inode **inode_collect(struct inode_table *t, const char *name, size_t *ret_n)
 {
-	size_t len = strlen(name), n = 0;
+	struct collection c = {.name = name, .len = strlen(name)};
 
 	HOLD(&t->lock);
-	struct inode **all = calloc(t->by_id.used, sizeof(struct inode *));
-
-	if (!all)
+	c.all = calloc(t->nodes, sizeof(struct inode *));
+	if (!c.all)
 		return NULL;
-	for (size_t i = 0; i < t->by_id.places; i++) {
-		struct inode *node = t->by_id.ref[i] ? node_at(t, t->by_id.ref[i]) : NULL;
-
-		if (node && is_below(node, name, len)) {
-			node->pins++;
-			all[n++] = node;
-		}
-	}
-	*ret_n = n;
-	return all;
+	arena_each(&t->arena, collect, &c);
+	*ret_n = c.n;
+	return c.all;
 }
 
 void inode_outdate(struct inode_table *t, struct inode *node)
@@ -421,7 +422,7 @@ void inode_outdate(struct inode_table *t, struct inode *node)
 size_t inode_count(struct inode_table *t)
 {
 	HOLD(&t->lock);
-	return t->by_id.used;
+	return t->nodes;
 }
 
 /* Puts the name of node in front of what begins at `at`; NULL: buf has no room for it. */
@@ -476,31 +477,40 @@ static void require(bool ok)
 		abort();
 }
 
-static void check_node(const struct inode_table *t, const struct inode *node)
+struct check {
+	const struct inode_table *t;
+	size_t nodes, current;
+};
+
+static void check_node(void *arg, void *piece)
 {
-	require(node->id <= INODE_CONTROL || node->lookups || node->pins);
-	require(node->id < t->next_id && find_id(t, node->id) == node);
-	require(!node->current || node->kind != INODE_SNAPSHOT);
-	if (node->kind == INODE_SNAPSHOT || node->id <= INODE_CONTROL)
+	struct check *c = arg;
+	const struct inode *node = piece;
+
+	if (!node->id)
 		return;
-	require(node->parent->pins && find_id(t, node->parent->id) == node->parent);
-	require(node->current ==
-		(find_name(t, node->parent, node->text, node->name_len, node->hash) == node));
+	c->nodes++;
+	c->current += node->current;
+	require(find_id(c->t, node->id) == node);
+	if (node->id <= INODE_CONTROL) {
+		require(!node->current && !node->parent);
+		return;
+	}
+	require(node->lookups || node->pins);
+	if (node->kind == INODE_SNAPSHOT) {
+		require(!node->current);
+		return;
+	}
+	require(node->parent->pins && find_id(c->t, node->parent->id) == node->parent);
+	require(node->current == (find_name(c->t, node->parent, node->text, node->name_len,
+					  hash_node(node)) == node));
 }
 
 void inode_check(struct inode_table *t)
 {
-	size_t nodes = 0, current = 0;
+	struct check c = {.t = t};
 
 	HOLD(&t->lock);
-	for (size_t i = 0; i < t->by_id.places; i++) {
-		struct inode *node = t->by_id.ref[i] ? node_at(t, t->by_id.ref[i]) : NULL;
-
-		if (!node)
-			continue;
-		check_node(t, node);
-		current += node->current;
-		nodes++;
-	}
-	require(nodes == t->by_id.used && current == t->by_name.used);
+	arena_each(&t->arena, check_node, &c);
+	require(c.nodes == t->nodes && c.current == t->named);
 }

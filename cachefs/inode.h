@@ -5,10 +5,11 @@
  * change. When LOOKUP finds another version of a name, that gets a new id; the old node leaves the
  * index by name but lives on until the kernel forgets it and the last handle is closed.
  *
- *      state      in index by id   in index by name   lookups + pins
- *      current    yes              yes                > 0 (root and control: any)
- *      outdated   yes              no                 > 0
- *      snapshot   yes              never              > 0
+ *      state      in the index by name   lookups + pins
+ *      current    yes                    > 0
+ *      outdated   no                     > 0
+ *      snapshot   never                  > 0
+ *      root, control   never             any
  *
  * Folders have no version: their id stands for the name, and only their mtime is brought up to date.
  * A node pins its folder, so that its name can be put together for as long as it lives. Any thread
@@ -29,7 +30,11 @@ enum inode_kind { INODE_FILE, INODE_FOLDER, INODE_SNAPSHOT };
 
 /* Of a million files: so parents are pointed at, names are components, and entity tags packed. */
 struct inode {
-	uint64_t id;
+	union {
+		struct inode *parent; /* NULL: root, control; pinned by this node */
+		char *data;           /* snapshots: the bytes */
+	};
+	uint64_t id; /* 0: freed */
 	union {
 		uint64_t version; /* files */
 		_Atomic int64_t
@@ -37,11 +42,6 @@ struct inode {
 	};
 	uint64_t size;
 	_Atomic int64_t mtime_ns;
-	union {
-		struct inode *parent; /* NULL: root, control; pinned by this node */
-		char *data;           /* snapshots: the bytes */
-	};
-	uint32_t hash;
 	uint8_t kind, name_len, etag_code; /* kind: enum inode_kind */
 	/* below: the table's mutex */
 	bool current;

@@ -54,6 +54,11 @@ add_executable(bench_stack_rate bench/stack_rate.c)
 target_link_libraries(bench_stack_rate PRIVATE null_origin)
 set_target_properties(bench_stack_rate PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 
+# The origin of bench/meta.sh.
+add_executable(bench_many_files bench/many_files.c)
+target_link_libraries(bench_many_files PRIVATE http_server)
+set_target_properties(bench_many_files PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
 # The reader of bench/fs.sh.
 add_executable(bench_fs_read bench/fs_read.c)
 target_link_libraries(bench_fs_read PRIVATE common Threads::Threads)
