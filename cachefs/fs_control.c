@@ -39,9 +39,20 @@ static json_t *fuse_stats(struct fs *fs)
 	return into;
 }
 
+/* Bytes that came from the origin for each that was handed out; null before the first. */
+static json_t *amplification(struct fs *fs, const json_t *all)
+{
+	const json_t *bytes = json_object_get(json_object_get(all, "origin"), "bytes");
+	int64_t out = counter_get(&fs->counters, FUSE_read_bytes);
+
+	return out ? json_real((double)json_integer_value(bytes) / (double)out) : json_null();
+}
+
 json_t *fs_stats(struct fs *fs)
 {
 	json_t *all = stack_stats(fs->stack);
+
+	json_object_set_new(all, "amplification", amplification(fs, all));
 
 	json_object_set_new(all, "fuse", fuse_stats(fs));
 	json_object_set_new(all, "warm", jobs_stats(fs->jobs));

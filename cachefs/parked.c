@@ -30,7 +30,8 @@ struct wait {
 	_Atomic int missing;       /* pieces whose bytes are not in buf yet */
 	_Atomic int users;         /* pieces outstanding, and the maker */
 	char *buf;                 /* several pieces: where they come together */
-	struct object *direct;     /* what to read through all layers; else NULL */
+	struct object *direct;     /* what to read from `from` on a pool thread; else NULL */
+	struct store *from;
 	int pieces;
 	struct wait_piece part[];
 };
@@ -97,13 +98,14 @@ static void piece_arrived(struct piece *piece, int status, const void *data)
 	wait_put(w, 1);
 }
 
-/* Layers above mem (throttle, say) see the read too: a pool thread goes through them all. */
+/* Layers above mem (throttle, say) see the read too: a pool thread goes through them all. So does one below mem
+ * when no more is to be fetched than is asked for. */
 static void read_direct(void *arg)
 {
 	struct wait *w = arg;
 	struct piece *piece = &w->part[0].piece;
 	AUTO(free) char *buf = malloc(piece->len);
-	int r = buf ? store_read(w->waits->top, w->direct, piece->off, buf, piece->len) : -ENOMEM;
+	int r = buf ? store_read(w->from, w->direct, piece->off, buf, piece->len) : -ENOMEM;
 
 	answer(w, r, buf);
 	wait_put(w, 1);
@@ -134,9 +136,11 @@ static int count_pieces(struct waits *ws, const struct object *obj, const struct
 	return n;
 }
 
-static struct wait *wait_new(struct waits *ws, const struct object *obj, struct parked *p)
+/* from: what is read directly; NULL: a piece a block. */
+static struct wait *wait_new(
+	struct waits *ws, const struct object *obj, struct parked *p, struct store *from)
 {
-	int n = ws->direct ? 1 : count_pieces(ws, obj, p);
+	int n = from ? 1 : count_pieces(ws, obj, p);
 	struct wait *w = calloc(1, sizeof(*w) + (size_t)n * sizeof(w->part[0]));
 	uint64_t off = p->off, end = p->off + p->len;
 
@@ -148,13 +152,14 @@ static struct wait *wait_new(struct waits *ws, const struct object *obj, struct 
 	w->missing = n;
 	w->users = n + 1;
 	w->buf = n > 1 ? malloc(p->len) : NULL;
-	w->direct = ws->direct ? object_copy(obj) : NULL;
-	if ((n > 1 && !w->buf) || (ws->direct && !w->direct)) {
+	w->from = from;
+	w->direct = from ? object_copy(obj) : NULL;
+	if ((n > 1 && !w->buf) || (from && !w->direct)) {
 		wait_put(w, n + 1);
 		return NULL;
 	}
 	for (int i = 0; i < n; i++) {
-		size_t left = ws->direct ? p->len : mem_block_left(ws->mem, obj, off);
+		size_t left = from ? p->len : mem_block_left(ws->mem, obj, off);
 		size_t len = end - off < left ? (size_t)(end - off) : left;
 
 		w->part[i] = (struct wait_piece){
@@ -321,6 +326,7 @@ static int read_through(struct waits *ws, struct wait *w)
 {
 	int r = pool_submit(ws->pool, read_direct, w);
 
+	counter_add(ws->mem->counters, LAYER_bypasses, !r && !ws->direct);
 	if (!r)
 		return 0;
 	r = refuse(w, r);
@@ -328,21 +334,20 @@ static int read_through(struct waits *ws, struct wait *w)
 	return r;
 }
 
-int waits_park(struct waits *ws, const struct object *obj, struct parked *p)
+int waits_park(struct waits *ws, const struct object *obj, struct parked *p, bool whole)
 {
+	struct store *from = ws->direct ? ws->top : whole ? NULL : ws->mem->lower;
 	struct wait *w;
 	int r;
 
-	if (obj->is_dir || !p->len || p->off >= obj->size || p->len > obj->size - p->off)
-		return -EINVAL;
-	w = wait_new(ws, obj, p);
+	w = wait_new(ws, obj, p, from);
 	if (!w)
 		return -ENOMEM;
 	r = enlist(ws, w);
 	if (r < 0)
 		wait_put(w, w->pieces);
 	else
-		r = ws->direct ? read_through(ws, w) : join_flights(ws, obj, w);
+		r = from ? read_through(ws, w) : join_flights(ws, obj, w);
 	wait_put(w, 1);
 	return r;
 }

@@ -30,8 +30,8 @@ int waits_init(struct waits *ws, struct store *mem, struct store *top, bool dire
 	struct pool *pool, int threads);
 void waits_done(struct waits *ws); /* after waits_shutdown(), and when the pool is idle */
 
-/* See stack_read_later() and stack_cancel(). */
-int waits_park(struct waits *ws, const struct object *obj, struct parked *p);
+/* See stack_read_later() and stack_cancel(). whole: the blocks are fetched and kept; else only what p asks for. */
+int waits_park(struct waits *ws, const struct object *obj, struct parked *p, bool whole);
 void waits_cancel(struct waits *ws, struct parked *p);
 
 /* Answers everything with -ESHUTDOWN and lets nothing new in. */

@@ -7,9 +7,10 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
-#define FIRST 4              /* blocks fetched ahead of a stream that begins */
-#define EAGER (128 << 10)    /* a first read of so much does not look at the head of a file only */
-#define NEAR 2               /* blocks that a read may be off and still belong to a stream */
+#define FIRST 4           /* blocks fetched ahead of a stream that begins */
+#define EAGER (128 << 10) /* a first read of so much does not look at the head of a file only */
+#define NEAR 2            /* blocks that a read may be off and still belong to a stream */
+#define SPARE_MAX (64 << 20)
 #define IDLE_NS NSEC_PER_SEC /* a reader that pauses for longer does not hold others back */
 
 void readahead_init(struct readahead *ra, const struct config *cfg, struct store *mem)
@@ -20,6 +21,9 @@ void readahead_init(struct readahead *ra, const struct config *cfg, struct store
 	ra->waste = cfg->readahead.waste;
 	ra->credit_max = counter_get(mem->counters, LAYER_capacity_bytes) / 4;
 	ra->credit = ra->credit_max;
+	ra->amplification = cfg->cache.amplification;
+	ra->spare_max = ra->amplification > 1 ? SPARE_MAX : 0;
+	ra->spare = ra->spare_max;
 	for (int i = 0; i < READAHEAD_SHARDS; i++)
 		pthread_mutex_init(&ra->shard[i].lock, NULL);
 }
@@ -32,30 +36,38 @@ void readahead_done(struct readahead *ra)
 
 /* ---- credit ---- */
 
-static void earn(struct readahead *ra, int64_t bytes)
+static void earn(_Atomic int64_t *account, int64_t max, double bytes)
 {
-	int64_t had = atomic_load(&ra->credit), now;
+	int64_t had = atomic_load(account), now;
 
 	do {
-		now = had + bytes < ra->credit_max ? had + bytes : ra->credit_max;
-	} while (now > had && !atomic_compare_exchange_weak(&ra->credit, &had, now));
+		now = bytes < (double)(max - had) ? had + (int64_t)bytes : max;
+	} while (now > had && !atomic_compare_exchange_weak(account, &had, now));
+}
+
+static bool spend(_Atomic int64_t *account, int64_t bytes)
+{
+	int64_t had = atomic_load(account);
+
+	do {
+		if (had < bytes)
+			return false;
+	} while (!atomic_compare_exchange_weak(account, &had, had - bytes));
+	return true;
 }
 
 /* Gives back what was fetched ahead, as it was read. */
 static void settle(struct readahead *ra, int64_t bytes)
 {
 	atomic_fetch_sub(&ra->unread, bytes);
-	earn(ra, bytes);
+	earn(&ra->credit, ra->credit_max, (double)bytes);
 }
 
-static bool spend(struct readahead *ra, int64_t bytes)
+/* Credit and room in memory for bytes that are to be fetched ahead. */
+static bool afford(struct readahead *ra, int64_t bytes)
 {
-	int64_t had = atomic_load(&ra->credit);
-
-	do {
-		if (had < bytes)
-			return false;
-	} while (!atomic_compare_exchange_weak(&ra->credit, &had, had - bytes));
+	if (!spend(&ra->credit, bytes))
+		return false;
 	if (atomic_fetch_add(&ra->unread, bytes) + bytes <= ra->credit_max)
 		return true;
 	settle(ra, bytes);
@@ -139,7 +151,7 @@ static bool fetch_block(
 	uint64_t left = obj->size - off, len = left < ra->block_size ? left : ra->block_size;
 	int r;
 
-	if (!spend(ra, (int64_t)len))
+	if (!afford(ra, (int64_t)len))
 		return false;
 	r = store_prefetch(ra->mem, obj, off, len);
 	if (r) {
@@ -202,15 +214,25 @@ static struct stream *begin_stream(
 	return s;
 }
 
+bool readahead_whole(struct readahead *ra, const struct object *obj, uint64_t off, uint64_t len)
+{
+	uint64_t from = off / ra->block_size * ra->block_size;
+	uint64_t end = (off + len + ra->block_size - 1) / ra->block_size * ra->block_size;
+
+	if (end > obj->size)
+		end = obj->size;
+	return spend(&ra->spare, (int64_t)(end - from - len));
+}
+
 void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off, uint64_t len)
 {
-	if (obj->size <= ra->block_size || !ra->max || !ra->credit_max)
+	if (obj->size <= ra->block_size)
 		return;
-	uint64_t key = (store_version(obj->name, 0, 0) ^ obj->version) | 1;
+	uint64_t key = (store_version(obj->name, 0, 0) ^ obj->version) | 1, end = off + len;
 	struct readahead_shard *shard = &ra->shard[(key >> 32) % READAHEAD_SHARDS];
-	uint64_t end = off + len;
 
-	earn(ra, (int64_t)((double)len * ra->waste));
+	earn(&ra->credit, ra->credit_max, (double)len * ra->waste);
+	earn(&ra->spare, ra->spare_max, (double)len * (ra->amplification - 1));
 	HOLD(&shard->lock);
 	struct stream *s = find_stream(ra, shard, key, off);
 
@@ -221,10 +243,10 @@ void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off
 		return;
 	pay_back(ra, s, s->next, end);
 	s->next = end;
-	if (end == obj->size) {
+	if (end == obj->size)
 		write_off(ra, s);
+	if (end == obj->size || !ra->max || !ra->credit_max)
 		return;
-	}
 	widen(ra, s, len);
 	if (!fetch_ahead(ra, s, obj))
 		sweep(ra, shard, s->used_ns);
@@ -232,7 +254,7 @@ void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off
 
 json_t *readahead_stats(struct readahead *ra)
 {
-	return json_pack("{s:I,s:I,s:I,s:I}", "fetched_bytes", (json_int_t)ra->fetched_bytes,
+	return json_pack("{s:I,s:I,s:I,s:I,s:I}", "fetched_bytes", (json_int_t)ra->fetched_bytes,
 		"read_bytes", (json_int_t)ra->read_bytes, "unread_bytes", (json_int_t)ra->unread,
-		"credit_bytes", (json_int_t)ra->credit);
+		"credit_bytes", (json_int_t)ra->credit, "spare_bytes", (json_int_t)ra->spare);
 }

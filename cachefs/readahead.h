@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* readahead - sees who reads a large file in sequence, and has the next blocks fetched meanwhile.
+/* readahead - sees who reads a large file in sequence, and has the next blocks fetched meanwhile; and how much
+ * misses may fetch beyond what they ask for.
  *
  *      reads   [0,128K) [128K,256K) ...        a stream: each read begins about where one ended
  *              next ──┐        ahead ──┐
@@ -11,6 +12,11 @@
  * hardly anything is fetched ahead. Credit is at most a quarter of mem.capacity, and so is what lies there
  * unread: else blocks would be pushed out before they are read, and fetched twice. All streams share that
  * evenly; what a stream fetched that nobody reads on for a while is not counted any more.
+ *
+ * A miss fetches whole blocks too, so that what lies beside it is there, as long as that is at most
+ * cache.amplification times what is read: it has an account of its own, beginning with SPARE_MAX. Readers
+ * in sequence earn more than they spend; when random ones have emptied it, misses fetch what they ask for, and
+ * nothing is kept.
  *
  * Small files (one block) are not looked at. Kernel readahead sends reads on several threads, so "about"
  * is two blocks either way. Locks: one a shard of streams; the flights' and tiers' are taken inside. */
@@ -43,6 +49,9 @@ struct readahead {
 	_Atomic int64_t streams; /* with a window */
 	_Atomic unsigned sweep;  /* the shard to look for idle streams next */
 	_Atomic int64_t fetched_bytes, read_bytes;
+	int64_t spare_max;
+	double amplification;
+	_Atomic int64_t spare; /* bytes that misses may fetch beyond what they ask for */
 	struct readahead_shard {
 		pthread_mutex_t lock; /* below */
 		struct stream stream[READAHEAD_WAYS];
@@ -56,7 +65,11 @@ void readahead_done(struct readahead *ra);
 /* Somebody reads [off, off+len) of obj, which lies inside it. Never waits for the origin. */
 void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off, uint64_t len);
 
-/* {"fetched_bytes":..,"read_bytes":..,"unread_bytes":..,"credit_bytes":..}: read: of what was fetched ahead. */
+/* Whether a miss of [off, off+len) of obj may fetch the whole of its blocks, which is then paid for. */
+bool readahead_whole(struct readahead *ra, const struct object *obj, uint64_t off, uint64_t len);
+
+/* {"fetched_bytes":..,"read_bytes":..,"unread_bytes":..,"credit_bytes":..,"spare_bytes":..}: read: of what was
+ * fetched ahead. */
 json_t *readahead_stats(struct readahead *ra);
 
 #endif

@@ -304,10 +304,32 @@ void reply_put(struct reply *r)
 	r->n = r->n_ext = 0;
 }
 
+static bool holds(struct store *tier, const struct object *obj, uint64_t off)
+{
+	struct extent ext;
+
+	if (store_lend(tier, obj, off, 1, &ext) < 0)
+		return false;
+	extent_put(&ext);
+	return true;
+}
+
+/* Whether a miss fetches all of its blocks, so that they are kept, or only [off, off+len). A tier below mem may
+ * hold what mem does not lend, to have it promoted: that costs the origin nothing. */
+static bool fetch_whole(struct stack *s, const struct object *obj, uint64_t off, uint64_t len)
+{
+	if (obj->size <= s->readahead.block_size || holds(s->mem->lower, obj, off))
+		return true;
+	return mem_keeps(s->mem, obj, off) && readahead_whole(&s->readahead, obj, off, len);
+}
+
 int stack_read_later(struct stack *s, const struct object *obj, struct parked *p)
 {
 	uint64_t off = p->off, len = p->len; /* p may be gone by then */
-	int r = waits_park(&s->waits, obj, p);
+
+	if (obj->is_dir || !len || off >= obj->size || len > obj->size - off)
+		return -EINVAL;
+	int r = waits_park(&s->waits, obj, p, fetch_whole(s, obj, off, len));
 
 	if (!r) /* now that what is asked for goes first */
 		readahead_note(&s->readahead, obj, off, len);
@@ -338,16 +360,6 @@ static struct store *lowest_tier(struct stack *s)
 		if (st->ops->keep)
 			lowest = st;
 	return lowest;
-}
-
-static bool holds(struct store *tier, const struct object *obj, uint64_t off)
-{
-	struct extent ext;
-
-	if (store_lend(tier, obj, off, 1, &ext) < 0)
-		return false;
-	extent_put(&ext);
-	return true;
 }
 
 /* Gets the block at off into the tier: from memory if it is there, else by a fetch, which offers it

@@ -6,7 +6,8 @@
  *
  * The region is mapped once; blocks are lent by pointer and cut to whole pages, so that small
  * files do not waste a block. When the region has no room (all pinned, capacity 0, or the policy
- * does not want the block) a fetch lands in a loose buffer, freed after its last use.
+ * does not want the block) a fetch lands in a loose buffer, freed after its last use. While the tier below writes
+ * it, its flight stays for reads to join: else they would fetch again what is about to be there.
  *
  * Promotion: a block that the disk tier holds and that is asked for again is lent to nobody, so that the
  * read becomes a fetch, which lands here. Demotion: a block that the disk tier could not take when it came
@@ -50,6 +51,7 @@ struct mem {
 /* A block outside the region. */
 struct loose {
 	_Atomic int users;
+	struct flight *flight; /* ends with the last use */
 	uint32_t len;
 	uint32_t *crc;
 	char data[];
@@ -221,6 +223,8 @@ static void loose_put(struct mem *m, struct loose *loose)
 	assert(loose);
 	if (atomic_fetch_sub(&loose->users, 1) > 1)
 		return;
+	if (loose->flight)
+		flight_end(&m->flights, loose->flight, 0);
 	atomic_fetch_sub(&m->loose_bytes, loose->len);
 	free(loose->crc);
 	free(loose);
@@ -283,6 +287,7 @@ static struct loose *loose_new(struct mem *m, uint32_t len)
 		return NULL;
 	loose->len = len;
 	loose->users = 1;
+	loose->flight = NULL;
 	loose->crc = calloc((len + CHUNK_SIZE - 1) / CHUNK_SIZE, sizeof(uint32_t));
 	if (!loose->crc) {
 		free(loose);
@@ -412,15 +417,16 @@ void mem_fill(struct store *st, struct flight *f)
 	if (fetch_block(&l))
 		return;
 	hist_add(st->latency[STORE_FETCH], clock_now_ns() - start_ns);
-	if (l.loose)
+	if (l.loose) {
+		l.loose->flight = f;
 		offer_loose(&l);
-	else if (mem_offer(st, &f->obj, f->off) == -EAGAIN)
+		loose_put(m, l.loose);
+		return;
+	}
+	if (mem_offer(st, &f->obj, f->off) == -EAGAIN)
 		cache_owe(&m->cache, l.block); /* if it was not dropped meanwhile */
 	flight_end(&m->flights, f, 0);
-	if (l.block)
-		cache_unpin(&m->cache, l.block);
-	else
-		loose_put(m, l.loose);
+	cache_unpin(&m->cache, l.block);
 }
 
 struct flights *mem_flights(struct store *st)
@@ -476,6 +482,17 @@ static bool is_held(struct mem *m, const struct object *obj, uint64_t off)
 	else
 		return false;
 	return true;
+}
+
+bool mem_keeps(struct store *st, const struct object *obj, uint64_t off)
+{
+	struct mem *m = container_of(st, struct mem, base);
+	bool keeps = cache_admits(
+		&m->cache, block_len(&m->cache, obj, block_number(&m->cache, off)));
+
+	for (st = st->lower; st && !keeps; st = st->lower)
+		keeps = st->ops->keep && counter_get(st->counters, LAYER_capacity_bytes) > 0;
+	return keeps;
 }
 
 static int prefetch_block(struct mem *m, const struct object *obj, uint64_t off)

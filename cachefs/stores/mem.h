@@ -16,6 +16,9 @@ int mem_join(struct store *st, const struct object *obj, struct piece *piece, bo
 /* Bytes from off to the end of its block. */
 size_t mem_block_left(struct store *st, const struct object *obj, uint64_t off);
 
+/* Whether the block at off would be kept if it was fetched, here or below. */
+bool mem_keeps(struct store *st, const struct object *obj, uint64_t off);
+
 /* Copies [off, off+len), which lies in one block, checked; -EAGAIN: it is not in memory. */
 int mem_copy(struct store *st, const struct object *obj, uint64_t off, size_t len, void *to);
 

@@ -32,6 +32,26 @@ cmp data/n02/small "$M/n02/small"
 is origin.requests -eq $((before + 1))
 stop
 
+# ---- small reads here and there in a large file: what is fetched for them has a bound ----
+mkdir wide
+truncate -s 400M wide/file
+synth-remote wide --listen 127.0.0.1:0 >wide.out &
+WIDE=$!
+until_true grep -q http:// wide.out
+start "$(grep -o 'http://[^ ]*' wide.out)" -o cache.amplification=2,readahead.max=0,fuse.open_mode=direct
+/usr/bin/python3 -c '
+import os, random, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+random.seed(1)
+for i in range(4000):
+    assert os.pread(fd, 4096, random.randrange(100000) * 4096) == bytes(4096)' "$M/file"
+is origin.bytes -gt 64000000
+is origin.bytes -lt $((64 * 1048576 + 2 * 4000 * 4096 + 10000))
+[ "$(stat_of amplification | cut -d. -f1)" -lt 7 ]
+stop
+kill $WIDE
+rm wide/file
+
 # ---- what is not there ----
 refused 1 'answered 404 NoSuchKey; check the path' cachefs "${URL}absent" "$M"
 refused 1 'is the server up' cachefs http://127.0.0.1:1/ "$M" -o http.retries=0

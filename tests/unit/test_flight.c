@@ -102,7 +102,7 @@ static void test_read_over_many_blocks(void **state)
 {
 	struct fixture f;
 
-	open_fixture(&f, "cache.stack=mem cache.block_size=128K mem.capacity=0");
+	open_fixture(&f, "cache.stack=mem cache.block_size=128K mem.capacity=256K readahead.max=0");
 	assert_int_equal(test_read(f.stack, &f.obj, 12345, 3 << 20), 0);
 	assert_int_equal(f.origin->fetches, 25);
 	close_fixture(&f);

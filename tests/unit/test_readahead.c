@@ -231,6 +231,87 @@ static void test_waste_has_a_bound(void **state)
 	close_fixture(&f);
 }
 
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
+	return *seed >> 20;
+}
+
+/* Small reads here and there in files that no tier could hold: what is fetched has a bound, and what is within it is kept. */
+static void test_random_reads_are_not_amplified(void **state)
+{
+	static const char *const settings[] = {"cache.amplification=1 readahead.max=0",
+		"cache.amplification=10 readahead.max=0",
+		"cache.amplification=10 cache.block_size=8M readahead.max=0",
+		"cache.amplification=10 mem.capacity=0"};
+	static const int64_t limit[] = {1, 10, 10, 1}, first[] = {0, 64 * MIB, 64 * MIB, 0};
+
+	for (int i = 0; i < 4; i++) {
+		struct fixture f;
+		uint64_t seed = 1, read = 0;
+		char name[32];
+
+		open_fixture(&f, settings[i]);
+		for (int k = 0; k < 3000; k++) {
+			null_origin_object(
+				f.origin, 1 + (int)(next_random(&seed) % 39), name, &f.obj);
+			uint64_t off = next_random(&seed) % (f.obj.size - 9000);
+
+			assert_int_equal(test_read(f.stack, &f.obj, off, 9000), 0);
+			read += 9000;
+		}
+		int64_t fetched = test_counter(f.stack, "null", "read_bytes");
+
+		if (first[i]) /* and it is made use of */
+			assert_in_range(fetched, first[i], limit[i] * (int64_t)read + first[i]);
+		else
+			assert_int_equal(fetched, limit[i] * (int64_t)read);
+		close_fixture(&f);
+	}
+}
+
+/* What fits is held after a while, and nothing is fetched any more. */
+static void test_random_reads_fill_the_tier(void **state)
+{
+	struct fixture f;
+	uint64_t seed = 1;
+
+	open_fixture(&f, "cache.amplification=4");
+	for (int k = 0; k < 2000; k++)
+		assert_int_equal(
+			test_read(f.stack, &f.obj, next_random(&seed) % (f.obj.size - 9000), 9000),
+			0);
+	int before = f.origin->fetches;
+
+	for (int k = 0; k < 200; k++)
+		assert_int_equal(
+			test_read(f.stack, &f.obj, next_random(&seed) % (f.obj.size - 9000), 9000),
+			0);
+	assert_int_equal(f.origin->fetches, before);
+	close_fixture(&f);
+}
+
+/* Without memory, blocks on their way to the disk tier are joined, not fetched again. */
+static void test_nothing_twice_on_the_way_to_disk(void **state)
+{
+	char dir[] = "/tmp/test_readahead.XXXXXX", settings[160];
+	struct fixture f;
+
+	assert_non_null(mkdtemp(dir));
+	for (int i = 0; i < 2; i++) {
+		snprintf(settings, sizeof(settings),
+			"disk.path=%s mem.capacity=0 cache.fill_threads=1 cache.fill=%s", dir,
+			i ? "sync" : "async");
+		open_fixture(&f, settings);
+		f.origin->generation[3] += i;
+		null_origin_object(f.origin, 3, f.name, &f.obj);
+		read_in_sequence(&f, 128 << 10);
+		assert_in_range(f.origin->fetches, FILE_MIB + 1, FILE_MIB + 1);
+		close_fixture(&f);
+	}
+	file_remove_tree(dir);
+}
+
 /* Several streams in one file, turn about. */
 static void test_streams_side_by_side(void **state)
 {
@@ -317,6 +398,9 @@ int main(void)
 		cmocka_unit_test(test_streams_are_left_for_others),
 		cmocka_unit_test(test_random_reads_fetch_little),
 		cmocka_unit_test(test_waste_has_a_bound),
+		cmocka_unit_test(test_random_reads_are_not_amplified),
+		cmocka_unit_test(test_random_reads_fill_the_tier),
+		cmocka_unit_test(test_nothing_twice_on_the_way_to_disk),
 		cmocka_unit_test(test_streams_side_by_side),
 		cmocka_unit_test(test_who_is_not_read_ahead_of),
 		cmocka_unit_test(test_held_on_disk),
