@@ -167,7 +167,7 @@ epoch()
 	pass "epoch cold" "$READ" -j 16 -x "$limit" "$M" "$T/list.small"
 	unmount_system
 	rm -rf "$T/tier/fresh"
-	if [ "$SYSTEM" = page ]; then
+	if [ "$SYSTEM" = "$DEFAULT" ]; then
 		mkdir "$T/tier/fresh"
 		mount_system far "$T/tier/fresh"
 		find "$M" -type f -printf '%s\n' >/dev/null
@@ -195,4 +195,4 @@ for ((ROUND = 0; ROUND < ROUNDS; ROUND++)); do
 	echo "round $((ROUND + 1)) of $ROUNDS: $SECONDS s" >&2
 done
 describe_machine >"$OUT/machine"
-python3 "$FEEDRATE_BENCH/fs_table.py" "$OUT" "$DEFAULT" || fail "no table"
+python3 "$FEEDRATE_BENCH/fs_table.py" "$OUT" "$DEFAULT" "$(numfmt --from=si "$BANDWIDTH")" || fail "no table"

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tables and a plot of what fs.sh measured: fs_table.py FOLDER MODE reads FOLDER/fs.csv and FOLDER/machine, writes
-FOLDER/table.md and, with gnuplot, FOLDER/fs.svg. MODE is the open mode that is shipped as the default.
+"""Tables and a plot of what fs.sh measured: fs_table.py FOLDER MODE BANDWIDTH reads FOLDER/fs.csv and
+FOLDER/machine, writes FOLDER/table.md and, with gnuplot, FOLDER/fs.svg. MODE is the open mode that is shipped as the
+default, BANDWIDTH the limit of the epochs in bytes a second.
 
 Figures are medians over the rounds. "of native" compares with the same row of native, "of best peer" with the better
 of the peers: the default mode, and the best one where that is another.
@@ -30,8 +31,9 @@ ROWS = {
     "small list": ("first listing, small", "files/s", ""),
     "epoch list": ("first listing, far away", "files/s", ""),
     "epoch cold": ("ImageFolder epoch, far away, 16 workers", "files/s", ">= 2x best peer"),
-    "epoch warmed": ("the same, with warm or a plan", "MB/s", ">= 90% of the bandwidth"),
+    "epoch warmed": ("the same, with warm or a plan", "MB/s", ">= 90% of the limit"),
 }
+KNOBS = 256 << 20  # mem.capacity as shipped; 0 in the rows from disk
 CPU_AIMS = {"small hot": "<= 0.33x best peer", "small cold": "<= 0.33x best peer", "large hot": "<= 1.1x native"}
 PLOT = ("small hot", "large hot", "small disk", "large disk", "small cold", "large cold", "epoch cold")
 
@@ -89,11 +91,13 @@ def references(values, better):
     return values.get("native", 0), better(peers) if peers else 0
 
 
-def rate_row(row, of_row, systems, mode):
+def rate_row(row, of_row, systems, mode, limit):
     what, unit, aim = ROWS[row]
     rates = medians(of_row, unit)
     native, peer = references(rates, max)
     cells = []
+    if row == "epoch warmed":
+        what, native = f"{what} (the limit: {number(limit / 1e6)})", limit / 1e6
     for system in systems:
         share = f" ({100 * rates[system] / native:.0f}%)" if native and system in rates and system != "native" else ""
         cells.append(number(rates[system]) + share if system in rates else "-")
@@ -120,7 +124,19 @@ def per_gigabyte(p):
     return p.cpu / p.bytes * 1e9 if p.bytes else 0
 
 
-def tables(passes, systems, machine, mode):
+def disk_cell(passes):
+    """What the disk has read at least, per cent of the bytes handed out: the proof that they came from it."""
+    least = min((100 * p.disk / p.bytes for p in passes), default=0)
+    return f"{least:.0f}{'' if least >= 90 else ' (not proved)'}" if passes else "-"
+
+
+def memory_row(row, of_row, names):
+    most = (0 if row.endswith(" disk") else KNOBS) + (64 << 20)
+    return [ROWS[row][0], *(cell(of_row.get(name, []), lambda p: p.memory / 1048576) for name in names),
+            f"<= {most >> 20}"]
+
+
+def tables(passes, systems, machine, mode, limit):
     rows = [row for row in ROWS if row in passes]
     read_rows = [row for row in rows if " list" not in row]
     disk_rows = [row for row in rows if row.endswith(" disk")]
@@ -132,15 +148,14 @@ def tables(passes, systems, machine, mode):
     return "\n".join([
         machine,
         table(["what", "unit", *systems, "of native", "of best peer", "aim"],
-              [rate_row(row, passes[row], systems, mode) for row in rows]),
+              [rate_row(row, passes[row], systems, mode, limit) for row in rows]),
         "CPU seconds a GB, of reader and daemon:\n",
         table(["what", *systems, "of native", "of best peer", "aim"],
               [cpu_row(row, passes[row], systems, mode) for row in read_rows]),
         "Memory of the daemon after the pass (rss, shmem, kernel), MiB:\n",
-        table(["what", *others], each(rows, others, lambda _, p: cell(p, lambda x: x.memory / 1048576))),
+        table(["what", *others, "aim, cachefs"], [memory_row(row, passes[row], others) for row in rows]),
         "Read by the disk, of the bytes handed out, %, the least of all rounds:\n",
-        table(["what", *systems],
-              each(disk_rows, systems, lambda _, p: f"{min(100 * x.disk / x.bytes for x in p):.0f}" if p else "-")),
+        table(["what", *systems], each(disk_rows, systems, lambda _, p: disk_cell(p))),
         "Least and greatest rate of the rounds:\n",
         table(["what", "unit", *systems],
               [[line[0], ROWS[row][1], *line[1:]] for row, line in
@@ -183,7 +198,7 @@ def main():
     folder = sys.argv[1]
     passes, systems = read(f"{folder}/fs.csv")
     with open(f"{folder}/machine", encoding="utf-8") as file:
-        text = tables(passes, systems, file.read(), sys.argv[2])
+        text = tables(passes, systems, file.read(), sys.argv[2], float(sys.argv[3]))
     with open(f"{folder}/table.md", "w", encoding="utf-8") as file:
         file.write(text)
     plot(passes, systems, f"{folder}/fs.svg")

@@ -27,7 +27,8 @@ if [ -z "${MOUNT_TEST_DIR:-}" ]; then
 	[ "$(id -u)" = 0 ] || ns+=(--user --map-root-user)
 	"${ns[@]}" true 2>/dev/null || skip "no namespaces for this user"
 	MOUNT_TEST_DIR=$(mktemp -d)
-	export MOUNT_TEST_DIR
+	FEEDRATE_BIN=$(realpath "$FEEDRATE_BIN")
+	export MOUNT_TEST_DIR FEEDRATE_BIN
 	trap 'chmod -R u+w "$MOUNT_TEST_DIR"; rm -rf --one-file-system "$MOUNT_TEST_DIR"' EXIT
 	"${ns[@]}" bash "$0" "$@"
 	exit $?
