@@ -13,6 +13,7 @@
 #include "cachefs/mount.h"
 #include "cachefs/plan.h"
 #include "common/cleanup.h"
+#include "common/tier_check.h"
 
 /* What one -o text said, beside knobs. */
 struct seen {
@@ -173,24 +174,6 @@ static int make_absolute(struct config *cfg, const char *knob, const char *value
 	return config_set(cfg, knob, path, "option", err);
 }
 
-/* disk.path is not made: a slip of the pen would fill another disk than was meant. */
-static int check_tier(const char *path, struct err *err)
-{
-	struct stat st;
-
-	if (!*path)
-		return 0;
-	if (stat(path, &st) < 0)
-		return err_set(err, errno,
-			errno == ENOENT
-				? "disk.path: %s: no such folder; make it with mkdir -p, or check the spelling"
-				: "disk.path: %s: cannot be used; give a folder you may write to",
-			path);
-	if (!S_ISDIR(st.st_mode))
-		return err_set(err, ENOTDIR, "disk.path: %s: not a folder; give one", path);
-	return 0;
-}
-
 /* The daemon reads the plan again as it follows it; what is wrong with it is told before. */
 static int check_plan(struct config *cfg, struct err *err)
 {
@@ -202,13 +185,13 @@ static int check_plan(struct config *cfg, struct err *err)
 	return r < 0 ? err_prefix(err, r, "cache.plan") : 0;
 }
 
-static int check_config(struct config *cfg, struct err *err)
+static int check_config(struct config *cfg, const struct mount_request *req, struct err *err)
 {
 	const char *keys = cfg->s3.credentials;
 	int r = make_absolute(cfg, "disk.path", cfg->disk.path, err);
 
 	if (!r)
-		r = check_tier(cfg->disk.path, err);
+		r = tier_check(cfg, req->origin, req->mountpoint, err);
 	if (!r && strcmp(keys, "auto") != 0 && strcmp(keys, "none") != 0)
 		r = make_absolute(cfg, "s3.credentials", keys, err);
 	if (!r)
@@ -284,7 +267,7 @@ int options_parse(int argc, char **argv, struct config *cfg, struct mount_reques
 		return r < 0 ? r : 0;
 	r = take_operands(argv + 1, operands, &req, err);
 	if (r >= 0)
-		r = check_config(cfg, err);
+		r = check_config(cfg, &req, err);
 	if (r < 0) {
 		options_done(&req);
 		return r;

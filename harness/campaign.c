@@ -19,6 +19,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/record.h"
+#include "common/tier_check.h"
 #include "common/units.h"
 #include "harness/cache_mount.h"
 #include "harness/disk_probe.h"
@@ -136,6 +137,10 @@ static int open_work(struct campaign *c, struct err *err)
 	AUTO(free) char *root = prepare_work_root(c->settings->cfg);
 	struct work_sweep swept = {0};
 
+	int r = tier_check(c->settings->cfg, NULL, NULL, err); /* work lies beside the tier */
+
+	if (r)
+		return r;
 	if (!root)
 		return err_set(err, ENOMEM, "out of memory");
 	if (!c->settings->dry_run)

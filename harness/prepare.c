@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/tier_check.h"
 #include "common/units.h"
 #include "harness/child.h"
 #include "harness/data_store.h"
@@ -229,6 +230,17 @@ static int fit_disks(struct prepared *p, struct matrix *m, const char *work, str
 	return 0;
 }
 
+/* The tiers as cachefs would refuse them, before hours of other runs. */
+static int check_tiers(const struct matrix *m, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < m->n_cells && !r; i++)
+		if (has_tier(&m->cells[i]))
+			r = tier_check(m->cells[i].variant->cfg, NULL, NULL, err);
+	return r;
+}
+
 int prepare_plan(struct prepared *p, struct matrix *m, struct err *err)
 {
 	const struct config *cfg = m->variants[0].cfg;
@@ -243,6 +255,9 @@ int prepare_plan(struct prepared *p, struct matrix *m, struct err *err)
 				"[variant.%s] bench.format or data.seed differs from the others'; run "
 				"data sets one after another",
 				m->variants[i].name);
+	r = check_tiers(m, err);
+	if (r)
+		return r;
 	need_of(p, m);
 	r = choose_folder(p, cfg);
 	if (r || !work)

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "cachefs/cache.h"
 #include "cachefs/pool.h"
@@ -379,6 +380,20 @@ static int lock_in_time(int fd)
 	return 0;
 }
 
+/* Nobody else may have put it there, or write into it. */
+static int check_private(struct disk *d, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(d->dir, &st) < 0 || st.st_uid != geteuid())
+		return err_set(err, EPERM,
+			"disk.path: %s belongs to another user; give another folder", d->path);
+	if (st.st_mode & 077 && fchmod(d->dir, 0700) < 0)
+		return err_set(err, errno, "disk.path: %s is open to others: %s; chmod 700 it",
+			d->path, strerror(errno));
+	return 0;
+}
+
 /* disk.path/cachefs-HASH, made, opened and locked. */
 static int open_folder(
 	struct disk *d, const struct config *cfg, const char *origin, struct err *err)
@@ -394,11 +409,18 @@ static int open_folder(
 		return err_set(err, errno,
 			"disk.path: cannot make %s: %s; give a folder you may write to", d->path,
 			strerror(errno));
-	d->dir = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d->lock_fd = d->dir < 0 ? -1 : openat(d->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	d->dir = open(d->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = d->dir < 0 ? 0 : check_private(d, err);
+
+	if (r < 0)
+		return r;
+	d->lock_fd = d->dir < 0 ? -1
+				: openat(d->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+					  0600);
 	if (d->lock_fd < 0)
-		return err_set(
-			err, errno, "disk.path: cannot use %s: %s", d->path, strerror(errno));
+		return err_set(err, errno,
+			"disk.path: cannot use %s: %s; remove that, or give another folder",
+			d->path, strerror(errno));
 	if (lock_in_time(d->lock_fd) < 0)
 		return err_set(err, EBUSY,
 			"disk.path: %s is in use by another cachefs; unmount that one or give another disk.path",

@@ -238,9 +238,9 @@ int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd)
 	if (*ret_fd >= 0)
 		return 0;
 	file_name(f, name);
-	fd = openat(fs->dir, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = openat(fs->dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 && errno == EACCES) /* sealed, and this user minds modes */
-		fd = openat(fs->dir, name, O_RDONLY | O_CLOEXEC);
+		fd = openat(fs->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
 		int r = -errno;
 

@@ -155,7 +155,8 @@ static int rewrite(struct disk_log *log, struct cache *c)
 	struct batch batch = {.fd = -1};
 	int r;
 
-	batch.fd = openat(log->dir, LOG_TEMP, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	unlinkat(log->dir, LOG_TEMP, 0);
+	batch.fd = openat(log->dir, LOG_TEMP, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (batch.fd < 0)
 		return -errno;
 	r = write_all(c, &batch);
@@ -205,6 +206,25 @@ static void load_record(const struct index_record *r, void *arg)
 	l->live_bytes += index_record_size(r);
 }
 
+/* A log that cannot be read as ours: all that the folder holds is given up. */
+static void warn_begun_anew(const void *data, size_t len, uint32_t block_size)
+{
+	struct index_header have = {0}, want;
+
+	memcpy(&have, data, len < sizeof(have) ? len : sizeof(have));
+	index_header_fill(&want, block_size);
+	if (memcmp(have.magic, want.magic, sizeof(want.magic)) != 0)
+		log_warn("disk tier: the index is damaged from its first bytes on; begun anew");
+	else if (have.format != want.format)
+		log_warn(
+			"disk tier: made by another version of cachefs (format %u, this one's is %u); "
+			"begun anew",
+			have.format, want.format);
+	else
+		log_warn("disk tier: made with cache.block_size=%u, now it is %u; begun anew",
+			have.block_size, want.block_size);
+}
+
 /* Reads the log into c; true: it can be appended to as it is. */
 static bool load(struct disk_log *log, struct cache *c)
 {
@@ -221,6 +241,8 @@ static bool load(struct disk_log *log, struct cache *c)
 		return false;
 	int64_t skipped = index_parse(data, len, c->block_size, load_record, &loading);
 
+	if (skipped < 0)
+		warn_begun_anew(data, len, c->block_size);
 	munmap(data, len);
 	if (skipped > 0)
 		log_warn("disk tier: %lld bytes of the index are damaged and left out",

@@ -59,6 +59,53 @@ refused 1 "cache.stack: ssd is no layer; take meta, mem, disk, throttle, delay o
 	cachefs data "$M" -o 'cache.stack=meta\,ssd'
 refused 1 "cache.stack: mem stands there twice" cachefs data "$M" -o 'cache.stack=mem\,mem'
 refused 1 "layer disk needs a folder: give --disk.path" cachefs data "$M" -o 'cache.stack=mem\,disk'
+# ---- knobs of the tiers that cannot be meant so ----
+refused 2 "mem.capacity: .* is more than this machine's memory of .*; give less, or auto" \
+	cachefs data "$M" -o mem.capacity=100T
+refused 2 "mem.capacity: .* is less than one block of .* \(cache.block_size\); give more, or 0 for no tier" \
+	cachefs data "$M" -o mem.capacity=64K
+refused 2 "disk.capacity: .* is less than one block of .*; give more, or 0 for no tier" \
+	cachefs data "$M" -o disk.path=tier,disk.capacity=1M,cache.block_size=4M
+refused 2 "cache.watermark_low: 0.9 is not below cache.watermark_high=0.8; give a smaller one" \
+	cachefs data "$M" -o cache.watermark_high=0.8,cache.watermark_low=0.9
+mkdir full/tier "$M/tier"
+refused 2 "disk.path: $T/full/tier lies in the origin $T/full, so the tier's own files would be data; give a folder" \
+	cachefs full "$M" -o disk.path=full/tier
+refused 2 "disk.path: $M/tier lies in the mount point $M, which hides it; give a folder outside" \
+	cachefs data "$M" -o nonempty,disk.path="$M/tier"
+rmdir "$M/tier" full/tier
+mkdir fixed
+if mount -t tmpfs -o ro none fixed 2>/dev/null; then
+	refused 2 "disk.path: cannot write to $T/fixed: Read-only file system; give a folder you may write to" \
+		cachefs data "$M" -o disk.path=fixed
+	umount fixed
+fi
+cachefs data full -o nonempty # another mount of ours is no place for a tier either
+refused 2 "disk.path: cannot write to $T/full: Read-only file system" cachefs data "$M" -o disk.path=full
+umount full
+
+# ---- somebody else's folder in the tier's place ----
+start data -o disk.path=tier
+folder=$(stat_of layers.disk.path)
+stop
+rm -r "$folder"
+mkdir elsewhere
+echo mine >elsewhere/index
+ln -s "$T/elsewhere" "$folder"
+refused 1 "disk.path: cannot use $folder: .*; remove that, or give another folder" \
+	cachefs data "$M" -o disk.path=tier
+[ "$(cat elsewhere/index)" = mine ]
+rm "$folder"
+mkdir -m 755 "$folder"
+start data -o disk.path=tier
+[ "$(stat -c %a "$folder")" = 700 ]
+stop
+if chown 65534 "$folder" 2>/dev/null; then
+	refused 1 "disk.path: $folder belongs to another user; give another folder" \
+		cachefs data "$M" -o disk.path=tier
+fi
+rm -rf tier/*
+
 refused 2 "disk.path: $T/file: not a folder" cachefs data "$M" -o disk.path=file
 refused 2 "disk.path: $T/none/tier: no such folder; make it with mkdir -p, or check the spelling" \
 	cachefs data "$M" -o disk.path=none/tier
@@ -76,7 +123,7 @@ if setpriv --reuid 65534 --regid 65534 --clear-groups true 2>/dev/null; then
 		mount -t tmpfs -o mode=755 none dev
 		mknod -m 666 dev/fuse c 10 229
 		mount --bind dev/fuse /dev/fuse
-		refused 1 "disk.path: cannot make .*/closed/.*: Permission denied; give a folder you may write" \
+		refused 2 "disk.path: cannot write to .*/closed: Permission denied; give a folder you may write to" \
 			"${as_user[@]}" cachefs data ours -o disk.path=closed
 		chmod 600 dev/fuse
 		refused 1 "/dev/fuse: not permitted to this user or container; as root: chmod 666 /dev/fuse" \

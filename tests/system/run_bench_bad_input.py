@@ -83,6 +83,16 @@ def test_too_much_memory(bench):
     bench.fails(*SMALL, "--batch=1M", "--bench.steps=1", "--sources=synthetic", code=1, says=("more than half of RAM", "--batch"))
 
 
+def test_a_tier_that_cannot_be(bench):
+    """Refused as by cachefs, before anything is made."""
+    bench.fails(*SMALL, "--disk.path=/nonexistent/tier", "-o", "t1", code=2,
+                says=("disk.path: /nonexistent/tier: no such folder", "mkdir -p"))
+    bench.fails(*SMALL, "--disk.path=" + bench.path("gone"), "--sources=synthetic", "-o", "t2", code=2, says="no such folder")
+    assert not os.path.exists(bench.path("gone"))
+    bench.fails(*SMALL, "--mem.capacity=100T", "-o", "t3", code=2, says=("mem.capacity", "this machine's memory"))
+    bench.fails(*SMALL, "--cache.watermark_high=0.5", "-o", "t4", code=2, says="cache.watermark_low")
+
+
 def test_no_gnuplot(bench):
     p = bench.run("-p", "small.ini", "-o", "plain", env=dict(bench.env, PATH="/nonexistent"))
     assert "gnuplot" in p.err and "apt-get install" in p.err, p.err
