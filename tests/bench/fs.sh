@@ -86,9 +86,6 @@ cold()
 	"$READ" "$T/src/$set" "$T/list.$set" >/dev/null # the server has it in memory
 	pass "$set list" bash -c "list_tree $M"
 	pass "$set cold" "$READ" -j 8 -x "$limit" -n "$(first_files)" "$M" "$T/list.$set"
-	if is_cachefs && [ "$ROUND" = 0 ]; then
-		timeout 120 cachefs-ctl warm "$M" >/dev/null || fail "$SYSTEM: warm"
-	fi
 }
 
 hot()
@@ -111,6 +108,7 @@ from_disk()
 	local set=$1 n
 	n=$(first_files)
 	timeout 60 "$READ" -x 30 -n "$n" "$M" "$T/list.$set" >/dev/null || fail "$SYSTEM, $set: reading"
+	settle
 	stop_origin
 	drop_pages "$set" "$n"
 	pass "$set disk" "$READ" -x 20 -n "$n" "$M" "$T/list.$set"
@@ -125,34 +123,55 @@ check_bytes()
 	timeout 120 "$READ" -n "$2" -c "$T/src/$1" "$M" "$T/list.$1" >/dev/null || fail "$SYSTEM, $1: wrong bytes"
 }
 
-visit()
+visit_native()
 {
-	local set=$1 kept=$T/tier/$SYSTEM.$1
-	if [ "$SYSTEM" = native ]; then
-		M=$T/src/$set
-		hot "$set"
-		from_disk "$set"
-		M=$T/mnt
-		return
-	fi
-	if [ "$ROUND" = 0 ]; then
-		mkdir -p "$kept"
-		mount_system "$set" "$kept"
-	else
-		mkdir "$T/tier/fresh"
-		mount_system "$set" "$T/tier/fresh"
-	fi
+	M=$T/src/$1
+	hot "$1"
+	from_disk "$1"
+	M=$T/mnt
+}
+
+# A mount from cold to hot, and its tier once more without memory.
+visit_cachefs()
+{
+	KEPT=$T/tier/fresh
+	mkdir "$KEPT"
+	mount_system "$1"
+	cold "$1"
+	timeout 120 cachefs-ctl warm "$M" >/dev/null || fail "$SYSTEM: warm"
+	hot "$1"
+	unmount_system
+	mount_system "$1" mem.capacity=0
+	from_disk "$1"
+	unmount_system
+	rm -rf "$KEPT"
+}
+
+# What the first round has fetched is kept for the hot and disk passes of all rounds; cold passes begin anew.
+visit_peer()
+{
+	local set=$1 all=$T/tier/$SYSTEM.$1
+	KEPT=$T/tier/fresh
+	[ "$ROUND" != 0 ] || KEPT=$all
+	mkdir "$KEPT"
+	mount_system "$set"
 	cold "$set"
 	unmount_system
 	rm -rf "$T/tier/fresh"
-	mount_system "$set" "$kept"
+	KEPT=$all
+	mount_system "$set"
 	hot "$set"
-	if is_cachefs; then
-		unmount_system
-		mount_system "$set" "$kept" mem.capacity=0
-	fi
 	from_disk "$set"
 	unmount_system
+}
+
+visit()
+{
+	case $SYSTEM in
+	native) visit_native "$1" ;;
+	rclone | s3fs) visit_peer "$1" ;;
+	*) visit_cachefs "$1" ;;
+	esac
 }
 
 # A cold epoch from far away: listed before the clock starts, then 16 workers in random order. Peers' rates are those of
@@ -161,22 +180,22 @@ epoch()
 {
 	local limit=0
 	case $SYSTEM in native) return ;; rclone | s3fs) limit=$COLD_S ;; esac
-	mkdir "$T/tier/fresh"
-	mount_system far "$T/tier/fresh"
+	KEPT=$T/tier/fresh
+	mkdir "$KEPT"
+	mount_system far
 	pass "epoch list" bash -c "list_tree $M"
 	pass "epoch cold" "$READ" -j 16 -x "$limit" "$M" "$T/list.small"
 	unmount_system
-	rm -rf "$T/tier/fresh"
-	if [ "$SYSTEM" = "$DEFAULT" ]; then
-		mkdir "$T/tier/fresh"
-		mount_system far "$T/tier/fresh"
-		find "$M" -type f -printf '%s\n' >/dev/null
-		warm_in_background
-		pass "epoch warmed" "$READ" -j 16 "$M" "$T/list.small"
-		kill "$WARM" 2>/dev/null
-		unmount_system
-		rm -rf "$T/tier/fresh"
-	fi
+	rm -rf "$KEPT"
+	[ "$SYSTEM" = "$DEFAULT" ] || return 0
+	mkdir "$KEPT"
+	mount_system far
+	list_tree "$M" >/dev/null
+	warm_in_background
+	pass "epoch warmed" "$READ" -j 16 "$M" "$T/list.small"
+	kill "$WARM" 2>/dev/null
+	unmount_system
+	rm -rf "$KEPT"
 }
 
 # ---- all of it ----

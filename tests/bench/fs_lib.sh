@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # What fs.sh needs; sourced by it after mount_lib.sh: data, origins, mounts of each system, and what daemons and
-# the disk have done. SYSTEM is the one that is measured, DAEMON its process.
+# the disk have done. SYSTEM is the one that is measured, KEPT the folder of its cache, DAEMON its process.
 NGINX=$(PATH=$PATH:/usr/sbin command -v nginx) || skip "nginx is missing: apt-get install nginx-light"
 command -v jq >/dev/null || skip "jq is missing"
-SYSTEM=native DAEMON='' GROUP=''
+SYSTEM=native KEPT='' DAEMON='' GROUP='' GROUP_CPU=''
 
 is_cachefs()
 {
@@ -154,13 +154,13 @@ in_group()
 	exec "$@"
 }
 
-# mount_system SET|far FOLDER [OPTION...]: SYSTEM at $M, what it keeps in FOLDER.
+# mount_system SET|far [OPTION...]: SYSTEM at $M, its cache in $KEPT.
 mount_system()
 {
-	local set=$1 kept=$2 url bucket=$1 s3=http://127.0.0.1:$S3 option
+	local set=$1 url bucket=$1 s3=http://127.0.0.1:$S3 option
 	url=http://127.0.0.1:$HTTP/$set/
 	[ "$set" != far ] || { url=http://127.0.0.1:$FAR/ s3=http://127.0.0.1:$FAR bucket=small; }
-	option=disk.path=$kept$([ $# -lt 3 ] || printf ',%s' "${@:3}")
+	option=disk.path=$KEPT$([ $# -lt 2 ] || printf ',%s' "${@:2}")
 	group_new
 	case $SYSTEM in
 	rclone)
@@ -169,12 +169,12 @@ mount_system()
 			--use-server-modtime --read-only --no-modtime --no-checksum --vfs-fast-fingerprint \
 			--dir-cache-time 9999h --attr-timeout 1h --poll-interval 0 --vfs-cache-mode full \
 			--vfs-cache-max-age 9999h --vfs-read-ahead 128M --buffer-size 16M --max-read-ahead 1M \
-			--cache-dir "$kept" >"$T/rclone.log" 2>&1) &
+			--cache-dir "$KEPT" >"$T/rclone.log" 2>&1) &
 		DAEMON=$!
 		;;
 	s3fs)
 		(in_group s3fs "$bucket" "$M" -f -o "ro,url=$s3,use_path_request_style,public_bucket=1,listobjectsv2" \
-			-o "use_cache=$kept,kernel_cache,max_stat_cache_size=1000000,stat_cache_expire=86400,parallel_count=32" \
+			-o "use_cache=$KEPT,kernel_cache,max_stat_cache_size=1000000,stat_cache_expire=86400,parallel_count=32" \
 			-o multireq_max=32,entry_timeout=3600,attr_timeout=3600 >"$T/s3fs.log" 2>&1) &
 		DAEMON=$!
 		;;
@@ -211,6 +211,19 @@ warm_in_background()
 	WARM=$!
 }
 
+# Where files have to be verified before the kernel may read them by itself, waits until they are.
+settle()
+{
+	local before='' now
+	case $SYSTEM in passthrough | auto) ;; *) return 0 ;; esac
+	for _ in $(seq 40); do
+		now=$(stat_of layers.disk.unverified_blocks)
+		[ "$now" != "$before" ] || return 0
+		before=$now
+		sleep 0.5
+	done
+}
+
 # drop_pages SET FILES: every page of the data, in the mount and in what the system keeps.
 drop_pages()
 {
@@ -220,8 +233,9 @@ drop_pages()
 		return
 	fi
 	timeout 60 "$READ" -d -n "$2" "$M" "$T/list.$1" >/dev/null || fail "$SYSTEM: dropping pages"
-	find "$T/tier/$SYSTEM.$1" -type f -printf '%s %P\n' >kept 2>/dev/null
-	[ ! -s kept ] || "$READ" -d "$T/tier/$SYSTEM.$1" kept >/dev/null
+	[ "$SYSTEM" != native ] || return 0
+	find "$KEPT" -type f -printf '%s %P\n' >kept
+	"$READ" -d "$KEPT" kept >/dev/null
 }
 
 # ---- what they have done ----
