@@ -33,18 +33,18 @@ READ=$FEEDRATE_BUILD/tests/bench_fs_read
 
 # ---- one pass ----
 
-# pass ROW COMMAND...: runs what prints "files= bytes= seconds= cpu=", and notes it with what the daemon and the disk did.
+# pass ROW COMMAND...: runs what prints "files= bytes= seconds= cpu=", and notes it with what daemon, origin and disk did.
 pass()
 {
-	local row=$1 line cpu disk
+	local row=$1 line cpu origin disk
 	shift
-	cpu=$(daemon_cpu) disk=$(disk_read)
+	cpu=$(daemon_cpu) origin=$(origin_cpu) disk=$(disk_read)
 	line=$(timeout 120 "$@") || fail "$SYSTEM, $row: $* said: $line"
 	awk -v head="$ROUND,$row,$SYSTEM" -v cpu0="$cpu" -v cpu1="$(daemon_cpu)" -v disk0="$disk" -v disk1="$(disk_read)" \
-		-v memory="$(daemon_memory)" '{
+		-v origin0="$origin" -v origin1="$(origin_cpu)" -v memory="$(daemon_memory)" '{
 		for (i = 1; i <= NF; i++) { split($i, kv, "="); v[kv[1]] = kv[2] }
-		printf "%s,%.0f,%.0f,%.6f,%.6f,%.6f,%.0f,%.0f\n", head, v["files"], v["bytes"], v["seconds"], v["cpu"],
-			cpu1 - cpu0, disk1 - disk0, memory }' <<<"$line" >>"$OUT/fs.csv"
+		printf "%s,%.0f,%.0f,%.6f,%.6f,%.6f,%.2f,%.0f,%.0f\n", head, v["files"], v["bytes"], v["seconds"], v["cpu"],
+			cpu1 - cpu0, origin1 - origin0, disk1 - disk0, memory }' <<<"$line" >>"$OUT/fs.csv"
 }
 
 # Lists a tree with all attributes, as find does; in the words of pass.
@@ -203,7 +203,7 @@ epoch()
 find_systems
 make_data
 start_origins
-echo round,row,system,files,bytes,seconds,cpu_reader,cpu_daemon,disk_bytes,memory_bytes >"$OUT/fs.csv"
+echo round,row,system,files,bytes,seconds,cpu_reader,cpu_daemon,cpu_origin,disk_bytes,memory_bytes >"$OUT/fs.csv"
 for ((ROUND = 0; ROUND < ROUNDS; ROUND++)); do
 	for set in $SETS; do
 		for ((i = 0; i < ${#SYSTEM_LIST[@]}; i++)); do

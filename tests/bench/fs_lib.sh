@@ -254,6 +254,13 @@ daemon_cpu()
 	fi
 }
 
+# CPU seconds of all origins.
+origin_cpu()
+{
+	local stats=("${ORIGINS[@]/%//stat}")
+	awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); n += $12 + $13 } END { print n / hz }' "${stats[@]/#//proc/}"
+}
+
 # Bytes of memory that are the daemon's: rss, shmem, and what the kernel holds for it; the page cache is not.
 daemon_memory()
 {

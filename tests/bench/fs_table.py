@@ -44,6 +44,7 @@ class Pass:
     def __init__(self, row):
         self.files, self.bytes, self.seconds = int(row["files"]), int(row["bytes"]), float(row["seconds"])
         self.cpu = float(row["cpu_reader"]) + float(row["cpu_daemon"])
+        self.busy = (self.cpu + float(row["cpu_origin"])) / self.seconds
         self.disk, self.memory = int(row["disk_bytes"]), int(row["memory_bytes"])
 
     def rate(self, unit):
@@ -152,6 +153,8 @@ def tables(passes, systems, machine, mode, limit):
         "CPU seconds a GB, of reader and daemon:\n",
         table(["what", *systems, "of native", "of best peer", "aim"],
               [cpu_row(row, passes[row], systems, mode) for row in read_rows]),
+        "CPUs busy with it, of reader, daemon and origin together: where all are, the CPUs are the limit:\n",
+        table(["what", *systems], each(read_rows, systems, lambda _, p: cell(p, lambda x: x.busy))),
         "Memory of the daemon after the pass (rss, shmem, kernel), MiB:\n",
         table(["what", *others, "aim, cachefs"], [memory_row(row, passes[row], others) for row in rows]),
         "Read by the disk, of the bytes handed out, %, the least of all rounds:\n",

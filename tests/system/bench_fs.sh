@@ -22,7 +22,7 @@ for mode in $modes; do
 	done
 done
 grep -q "^0,small disk,native,40," out/fs.csv
-[ "$(grep -c '^| small, hot |' out/table.md)" = 4 ] # rate, CPU, memory, spread
+[ "$(grep -c '^| small, hot |' out/table.md)" = 5 ] # rate, CPU, CPUs busy, memory, spread
 grep -q 'of native | of best peer' out/table.md
 [ -s out/fs.svg ] || not command -v gnuplot
 
