@@ -57,6 +57,7 @@ json_t *fs_stats(struct fs *fs)
 	json_object_set_new(all, "fuse", fuse_stats(fs));
 	json_object_set_new(all, "warm", jobs_stats(fs->jobs));
 	json_object_set_new(all, "plan", prefetch_stats(fs->prefetch));
+	json_object_set_new(all, "push", push_stats(fs->push));
 	json_object_set_new(all, "version", json_string(FEEDRATE_VERSION));
 	json_object_set_new(all, "origin_url", json_string(fs->request->origin_url));
 	json_object_set_new(all, "pid", json_integer(getpid()));
@@ -110,6 +111,8 @@ void fs_dropped(const char *path, void *arg)
 {
 	struct fs *fs = arg;
 	size_t n = 0;
+
+	push_barrier(fs->push);
 	struct inode **all = inode_collect(fs->inodes, path, &n);
 
 	for (size_t i = 0; i < n; i++) {

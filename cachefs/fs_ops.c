@@ -483,7 +483,21 @@ int fs_start(struct fs *fs, struct fuse_session *se, struct err *err)
 	if (fs->park)
 		fs->jobs = jobs_new(fs->stack, fs->prefetch, (int)fs->cfg->http.streams / 2,
 			fs_dropped, fs, err);
-	return fs->jobs ? follow_plan(fs, err) : -ENOMEM;
+	if (!fs->jobs)
+		return -ENOMEM;
+	if (fs->cfg->fuse.push && fs->cfg->fuse.open_mode != OPEN_DIRECT) {
+		struct push *push = push_new(fs, se, err);
+
+		if (!push)
+			return -ENOMEM;
+		fs->push = push;
+	}
+	return follow_plan(fs, err);
+}
+
+void fs_disarm(struct fs *fs)
+{
+	push_disarm(fs->push);
 }
 
 void fs_quiet(struct fs *fs)
@@ -494,6 +508,7 @@ void fs_quiet(struct fs *fs)
 
 void fs_stop(struct fs *fs)
 {
+	push_free(fs->push);
 	jobs_free(fs->jobs);
 }
 

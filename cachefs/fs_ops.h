@@ -18,6 +18,7 @@
 #include "cachefs/opens.h"
 #include "cachefs/options.h"
 #include "cachefs/park.h"
+#include "cachefs/push.h"
 #include "cachefs/stack.h"
 #include "cachefs/worker.h"
 
@@ -48,6 +49,7 @@ struct fs {
 	struct park *park;
 	struct notify *notify;
 	struct prefetch *prefetch;
+	struct push *_Atomic push; /* NULL: off; the signal thread looks, too */
 	struct jobs *jobs;
 	struct listings *listings;
 	struct negotiated negotiated;
@@ -65,6 +67,8 @@ extern const struct fuse_lowlevel_ops fs_ops;
 int fs_init(struct fs *fs, struct err *err);
 /* Starts the threads that serve se (notify, park, jobs). */
 int fs_start(struct fs *fs, struct fuse_session *se, struct err *err);
+/* Before the loop ends, while requests are still answered. Any thread, at any time. */
+void fs_disarm(struct fs *fs);
 /* Answers what still waits; from now on nothing waits. */
 void fs_quiet(struct fs *fs);
 /* Ends the running job; before the stack is closed. */

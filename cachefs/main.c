@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cachefs/lookup.h"
 #include "cachefs/mount.h"
 #include "cachefs/session.h"
 #include "common/cleanup.h"
@@ -140,12 +141,15 @@ static int run_behind(const struct mount_request *req, const struct config *cfg)
 
 int main(int argc, char **argv)
 {
-	struct config *cfg = config_new();
+	struct config *cfg;
 	struct mount_request req = {0};
 	struct err err = {0};
 	bool done = false;
 	int code;
 
+	if (lookup_main(argc, argv, &code))
+		return code;
+	cfg = config_new();
 	if (!cfg)
 		err_set(&err, ENOMEM, "not enough memory");
 	if (!cfg || options_parse(argc, argv, cfg, &req, &done, &err) < 0) {

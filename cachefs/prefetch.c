@@ -29,14 +29,17 @@ struct prefetch {
 	struct stack *stack;
 	struct counter_set *counters;
 	uint64_t block_size;
+	uint64_t kept_free; /* bytes of the tier above its watermark */
 	int most;
 	_Atomic bool watching;  /* window is set up */
 	_Atomic uint64_t guess; /* bytes of a small file, as they are here */
 	pthread_mutex_t lock;   /* all below */
 	pthread_cond_t changed;
 	struct window window;
-	int in_flight, refused;
+	int in_flight, refused, cursors; /* cursors: that wait */
 	bool waiting;
+	char *path; /* of the plan that is watched */
+	uint64_t generation;
 	struct rest *rest;
 	struct prefetch_progress progress;
 	struct plan *again; /* the follower's alone: for lines that have been read already */
@@ -116,7 +119,7 @@ static void take_result(
 {
 	struct prefetch_progress *p = &pf->progress;
 
-	window_landed(&pf->window, f->n, r >= 0);
+	window_landed(&pf->window, f->n, r >= 0, len);
 	pf->refused = r == -ENOSPC ? pf->refused + 1 : 0;
 	if (pf->refused >= REFUSED_MAX)
 		p->full = true;
@@ -173,7 +176,7 @@ static struct fetch *fetch_new(
  * nothing has to go for it. Locked. */
 static bool has_room(struct prefetch *pf, uint64_t bytes)
 {
-	uint64_t coming = ((uint64_t)pf->in_flight + 1) * pf->block_size;
+	uint64_t coming = ((uint64_t)pf->in_flight + 1) * pf->block_size + pf->kept_free;
 
 	return window_room(&pf->window, bytes, stack_free_bytes(pf->stack) > coming);
 }
@@ -269,7 +272,9 @@ static void start_fetch(struct prefetch *pf, struct fetch *f, uint64_t bytes)
 		f->n = window_add(&pf->window, f->name, f->block, bytes, f->where);
 	if (room && held)
 		take_result(pf, f, 0, bytes, 0);
-	else if (room)
+	if (room && held && pf->cursors)
+		pthread_cond_broadcast(&pf->changed);
+	if (room && !held)
 		pf->in_flight++;
 	pthread_mutex_unlock(&pf->lock);
 	if (room && !held)
@@ -362,15 +367,18 @@ static void follow_line(struct prefetch *pf, const _Atomic bool *stop, const str
 	fetch_blocks(pf, stop, &obj, line->off / pf->block_size, end, line->where);
 }
 
-static int begin(struct prefetch *pf, uint64_t lines, struct err *err)
+static int begin(struct prefetch *pf, const char *path, uint64_t lines, struct err *err)
 {
 	HOLD(&pf->lock);
+	free(pf->path);
+	pf->path = strdup(path);
+	pf->generation++;
 	pf->watching = false;
 	window_done(&pf->window);
 	pf->progress = (struct prefetch_progress){.lines = (int64_t)lines};
 	pf->refused = 0;
 	/* With lru, what was read last goes last: half of the tier unread would be pushed out by the other. */
-	if (window_init(&pf->window, stack_capacity(pf->stack) / 3) < 0)
+	if (!pf->path || window_init(&pf->window, stack_capacity(pf->stack) / 3) < 0)
 		return err_set(err, ENOMEM, "not enough memory for the plan");
 	pf->watching = true;
 	return 0;
@@ -414,7 +422,7 @@ int prefetch_follow(
 	int r = plan ? plan_check(path, &lines, err) : -EINVAL;
 
 	if (r >= 0)
-		r = (pf->again = plan_open(path, err)) ? begin(pf, lines, err) : -EINVAL;
+		r = (pf->again = plan_open(path, err)) ? begin(pf, path, lines, err) : -EINVAL;
 	if (r < 0) {
 		plan_close(TAKE(pf->again));
 		return r;
@@ -456,13 +464,124 @@ void prefetch_note(struct prefetch *pf, const char *name, uint64_t off)
 	pthread_mutex_lock(&pf->lock);
 	if (pf->watching)
 		seen = window_read(&pf->window, key);
-	if (pf->waiting)
+	if (pf->waiting || pf->cursors)
 		pthread_cond_broadcast(&pf->changed);
 	pthread_mutex_unlock(&pf->lock);
 	if (seen == SEEN_HERE)
 		counter_add(pf->counters, PLAN_hits, 1);
 	else if (seen == SEEN_LATE)
 		counter_add(pf->counters, PLAN_late, 1);
+}
+
+/* ---- cursors ---- */
+
+void prefetch_cursor_done(struct prefetch_cursor *c)
+{
+	plan_close(c->plan);
+	c->plan = NULL;
+}
+
+/* Follows another plan than before. Locked; not meanwhile. False: it cannot be read. */
+static bool change_plan(struct prefetch *pf, struct prefetch_cursor *c)
+{
+	AUTO(free) char *path = strdup(pf->path ? pf->path : "");
+
+	c->generation = pf->generation;
+	c->next = c->since = 0;
+	pthread_mutex_unlock(&pf->lock);
+	prefetch_cursor_done(c);
+	c->plan = path && *path ? plan_open(path, NULL) : NULL;
+	pthread_mutex_lock(&pf->lock);
+	return c->plan && c->generation == pf->generation;
+}
+
+/* Whether the cursor may go so far ahead. Once it has come too far, it goes on in one go when a quarter
+ * of its budget is free. Locked. */
+static bool within_budget(
+	struct prefetch *pf, struct prefetch_cursor *c, const struct window_piece *p)
+{
+	uint64_t given = window_given(&pf->window, c->budget / 4) + 4096 * (uint64_t)p->pages;
+
+	c->ahead = given > (c->ahead ? c->budget / 4 * 3 : c->budget);
+	return !c->ahead;
+}
+
+/* One in so many bytes is left out, but no more than one in eight pieces. Locked. */
+static bool leave_out(struct prefetch_cursor *c, const struct window_piece *p)
+{
+	c->since += 4096 * (uint64_t)p->pages;
+	c->pieces++;
+	if (!c->unheard || c->since < c->unheard || c->pieces < 8)
+		return false;
+	c->since = c->pieces = 0;
+	return true;
+}
+
+/* The next piece; NULL: not yet. Locked. */
+static const struct window_piece *next_piece(struct prefetch *pf, struct prefetch_cursor *c)
+{
+	struct window *w = &pf->window;
+
+	if (c->next < w->tail)
+		c->next = w->tail;
+	for (; c->next < w->head; c->next++) {
+		const struct window_piece *p = window_piece(w, c->next);
+
+		if (p->read || p->block || p->state == PIECE_FAILED)
+			continue;
+		if (p->state == PIECE_FLYING || !within_budget(pf, c, p))
+			return NULL;
+		if (!leave_out(c, p)) {
+			window_give(w, c->next++);
+			return p;
+		}
+	}
+	return NULL;
+}
+
+/* Where the next piece stands in the plan. */
+static bool find_next(struct prefetch *pf, struct prefetch_cursor *c, bool wait,
+	const _Atomic bool *stop, uint64_t *ret_where)
+{
+	const struct window_piece *p = NULL;
+
+	HOLD(&pf->lock);
+	while (!*stop) {
+		bool ready = pf->watching && (c->generation == pf->generation ? c->plan != NULL
+									      : change_plan(pf, c));
+
+		p = ready ? next_piece(pf, c) : NULL;
+		if (p || !wait)
+			break;
+		pf->cursors++;
+		pthread_cond_wait(&pf->changed, &pf->lock);
+		pf->cursors--;
+	}
+	if (p)
+		*ret_where = p->where;
+	return p;
+}
+
+void prefetch_return(struct prefetch *pf, const struct prefetch_cursor *c, uint64_t n)
+{
+	HOLD(&pf->lock);
+	if (pf->watching && c->generation == pf->generation)
+		window_take_back(&pf->window, n);
+}
+
+bool prefetch_next(struct prefetch *pf, struct prefetch_cursor *c, bool wait,
+	const _Atomic bool *stop, char *name)
+{
+	struct plan_line line;
+	uint64_t where;
+
+	if (!find_next(pf, c, wait, stop, &where))
+		return false;
+	plan_seek(c->plan, where);
+	if (plan_next(c->plan, &line, NULL) <= 0)
+		return false;
+	strcpy(name, line.name); /* a valid name is <= 4095 bytes */
+	return true;
 }
 
 /* ---- life ---- */
@@ -477,6 +596,9 @@ struct prefetch *prefetch_new(
 	pf->stack = stack;
 	pf->counters = count;
 	pf->block_size = (uint64_t)cfg->cache.block_size;
+	if (cfg->cache.watermark_high > 0)
+		pf->kept_free = (uint64_t)((1 - cfg->cache.watermark_high) *
+					   (double)stack_capacity(stack));
 	pf->most = most > 1 ? most : 1;
 	pf->guess = GUESS_FIRST;
 	pthread_mutex_init(&pf->lock, NULL);
@@ -489,6 +611,7 @@ void prefetch_free(struct prefetch *pf)
 	if (!pf)
 		return;
 	window_done(&pf->window);
+	free(pf->path);
 	pthread_cond_destroy(&pf->changed);
 	pthread_mutex_destroy(&pf->lock);
 	free(pf);

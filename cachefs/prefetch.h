@@ -40,6 +40,26 @@ void prefetch_wake(struct prefetch *pf);
 bool prefetch_watches(struct prefetch *pf, uint64_t off);
 void prefetch_note(struct prefetch *pf, const char *name, uint64_t off);
 
+/* Goes along the plan between its readers and what is fetched, for who wants to bring it closer still. */
+struct prefetch_cursor {
+	uint64_t budget; /* bytes that it may be ahead of the readers */
+	uint64_t
+		unheard; /* reads of what it gave are not seen: it leaves out one piece in so many bytes, so that
+			   * the reads of these tell where the readers are; 0: they are seen */
+	uint64_t next;     /* number of the piece after the one it gave last */
+	struct plan *plan; /* below: private; zero at first */
+	uint64_t since, pieces, generation;
+	bool ahead;
+};
+
+/* Small whole files, one after the other, that are here, unread, and within the budget; name has room for
+ * 4096 bytes. wait: until there is one, or *stop (see prefetch_wake()). False: none. */
+bool prefetch_next(struct prefetch *pf, struct prefetch_cursor *c, bool wait,
+	const _Atomic bool *stop, char *name);
+/* Piece n that it gave was not brought closer. */
+void prefetch_return(struct prefetch *pf, const struct prefetch_cursor *c, uint64_t n);
+void prefetch_cursor_done(struct prefetch_cursor *c);
+
 /* Of the plan that is followed, or was last. */
 void prefetch_progress(struct prefetch *pf, struct prefetch_progress *ret);
 

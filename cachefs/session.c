@@ -35,6 +35,7 @@ struct session {
 	pthread_t main, signals;
 	sigset_t caught;
 	_Atomic enum phase phase;
+	_Atomic bool disarming; /* the signal thread uses what is released after LEAVING */
 };
 
 /* ---- leaving ---- */
@@ -91,8 +92,12 @@ static void *take_signals(void *arg)
 		sigwait(&s->caught, &sig);
 	if (s->phase == BEFORE)
 		_exit(EXIT_INTERRUPTED);
-	if (s->phase == SERVING)
+	s->disarming = true;
+	if (s->phase == SERVING) {
+		fs_disarm(&s->fs);
 		fuse_session_exit(s->se);
+	}
+	s->disarming = false;
 	until_ns = clock_now_ns() + LEAVE_NS;
 	while (s->phase != OVER) {
 		if (s->phase == SERVING)
@@ -419,6 +424,8 @@ static int mount_and_serve(struct session *s, ready_fn *ready, void *arg, struct
 		return r;
 	r = run_mounted(s, ready, arg, err);
 	enter_phase(s, LEAVING);
+	while (s->disarming)
+		clock_sleep_until(clock_now_ns() + NSEC_PER_MSEC);
 	fs_quiet(&s->fs);
 	detach(s);
 	cut_off(s->se);

@@ -137,6 +137,10 @@ uint64_t window_add(
 	uint64_t n = w->head;
 	struct window_piece *p = piece_at(w, n);
 
+	if (w->given_tail + w->size == n) { /* the place of one that is not counted any more */
+		w->given_pages -= p->given ? p->pages : 0;
+		w->given_tail++;
+	}
 	*p = (struct window_piece){.key = window_key(name, block),
 		.far = !is_near(w, w->head_at, bytes),
 		.where = where & ((1ull << 40) - 1),
@@ -209,13 +213,22 @@ static void move_tail(struct window *w)
 	}
 }
 
-void window_landed(struct window *w, uint64_t n, bool here)
+void window_landed(struct window *w, uint64_t n, bool here, uint64_t bytes)
 {
 	if (!window_piece(w, n))
 		return;
+	if (bytes && !piece_at(w, n)->given)
+		piece_at(w, n)->pages = (uint16_t)pages_of(bytes);
 	piece_at(w, n)->state = here ? PIECE_HERE : PIECE_FAILED;
 	if (!here)
 		move_tail(w);
+}
+
+static void take_back(struct window *w, struct window_piece *p)
+{
+	if (p->given)
+		w->given_pages -= p->pages;
+	p->given = false;
 }
 
 enum window_seen window_read(struct window *w, uint64_t key)
@@ -240,6 +253,7 @@ enum window_seen window_read(struct window *w, uint64_t key)
 	if (!found)
 		return seen;
 	found->read = true;
+	take_back(w, found);
 	if (number >= w->tail) {
 		note_front(w, number);
 		move_tail(w);
@@ -247,13 +261,37 @@ enum window_seen window_read(struct window *w, uint64_t key)
 	return found->state == PIECE_HERE ? SEEN_HERE : SEEN_LATE;
 }
 
-uint32_t window_ahead(const struct window *w, uint64_t n, uint32_t slack)
-{
-	uint32_t at = at_of(w, n), position = at_of(w, w->tail), front;
+/* ---- giving on ---- */
 
-	if (front_at(w, &front) && (int32_t)(front - position) > (int32_t)slack)
-		position = front - slack;
-	return n > w->tail && (int32_t)(at - position) > 0 ? at - position : 0;
+void window_give(struct window *w, uint64_t n)
+{
+	struct window_piece *p = piece_at(w, n);
+
+	w->given_pages += p->given ? 0 : p->pages;
+	p->given = true;
+}
+
+void window_take_back(struct window *w, uint64_t n)
+{
+	if (window_piece(w, n))
+		take_back(w, piece_at(w, n));
+}
+
+uint64_t window_given(struct window *w, uint64_t slack)
+{
+	uint32_t front = 0;
+	bool known = front_at(w, &front);
+
+	while (w->given_tail < w->head) {
+		struct window_piece *p = piece_at(w, w->given_tail);
+		int64_t behind = (int32_t)(front - p->at);
+
+		if (w->given_tail >= w->tail && !(known && behind > (int64_t)(slack / PAGE)))
+			break;
+		take_back(w, p);
+		w->given_tail++;
+	}
+	return w->given_pages * PAGE;
 }
 
 uint64_t window_bytes(const struct window *w)

@@ -35,16 +35,18 @@ struct window_piece {
 	uint16_t pages;
 	uint8_t state;
 	bool read;
-	bool far; /* added beyond the limit, and not renewed */
+	bool far;   /* added beyond the limit, and not renewed */
+	bool given; /* counted in given_pages */
 };
 
 struct window {
-	struct window_piece *piece;    /* piece n is at n modulo size */
-	uint32_t *bucket;              /* number of its newest piece, low bits */
-	size_t size;                   /* a power of two; as many buckets */
-	uint64_t head, tail, renewed;  /* renewed: pieces before it are no more far */
-	uint32_t head_at, limit;       /* pages */
-	uint64_t front[WINDOW_FRONTS]; /* numbers + 1, the furthest first; 0: none */
+	struct window_piece *piece;       /* piece n is at n modulo size */
+	uint32_t *bucket;                 /* number of its newest piece, low bits */
+	size_t size;                      /* a power of two; as many buckets */
+	uint64_t head, tail, renewed;     /* renewed: pieces before it are no more far */
+	uint32_t head_at, limit;          /* pages */
+	uint64_t given_tail, given_pages; /* pieces before it are not counted */
+	uint64_t front[WINDOW_FRONTS];    /* numbers + 1, the furthest first; 0: none */
 };
 
 /* -ENOMEM. */
@@ -66,8 +68,8 @@ uint64_t window_add(
  * not told again. false: none. */
 bool window_renew(struct window *w, uint64_t *ret_n);
 
-/* Piece n is here, or is not coming. It may be past by now. */
-void window_landed(struct window *w, uint64_t n, bool here);
+/* Piece n is here, and that large, or is not coming. It may be past by now. */
+void window_landed(struct window *w, uint64_t n, bool here, uint64_t bytes);
 
 /* Somebody reads the piece with this key: the first between tail and head that was not read yet,
  * which moves the tail; else one that was passed. AGAIN: it was read before; NOT: it is none of these. */
@@ -76,9 +78,12 @@ enum window_seen window_read(struct window *w, uint64_t key);
 /* Piece n, which is between tail and head or was so lately; NULL: it is neither. */
 const struct window_piece *window_piece(const struct window *w, uint64_t n);
 
-/* Pages from the position to piece n; the position here is no further behind the front than so many
- * pages. 0 when n is behind it. */
-uint32_t window_ahead(const struct window *w, uint64_t n, uint32_t slack);
+/* Piece n, which is here, goes on to somewhere; or it did not after all. */
+void window_give(struct window *w, uint64_t n);
+void window_take_back(struct window *w, uint64_t n);
+
+/* Bytes of pieces that were given on and are not read; those so many bytes behind the front count as read. */
+uint64_t window_given(struct window *w, uint64_t slack);
 
 /* Bytes between tail and head. */
 uint64_t window_bytes(const struct window *w);

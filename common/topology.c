@@ -43,6 +43,8 @@ struct limits {
 	double quota;   /* CPUs; 0: none */
 	char where[96]; /* the group that sets it */
 	int64_t memory; /* bytes; 0: none */
+	int64_t room;   /* bytes that the tightest group leaves */
+	bool has_room;  /* there is such a group */
 };
 
 static void lower_quota(struct limits *l, double cpus, const char *group)
@@ -59,6 +61,32 @@ static void lower_memory(struct limits *l, int64_t bytes)
 		l->memory = bytes;
 }
 
+/* What a group may still take: its limit, less what it uses but for the page cache, which goes when room
+ * is needed. file: the line of memory.stat that tells of that. */
+static void lower_room(
+	const char *dir, const char *usage, const char *file, int64_t limit, struct limits *l)
+{
+	char path[4200];
+	AUTO(free) char *text = NULL;
+	size_t len;
+	int64_t used = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, usage);
+	if (!read_number(path, &used))
+		used = 0;
+	snprintf(path, sizeof(path), "%s/memory.stat", dir);
+	if (!file_read(path, SMALL_FILE, &text, &len)) {
+		const char *p = strstr(text, file);
+
+		used -= p ? strtoll(p + strlen(file), NULL, 10) : 0;
+	}
+	if (used > 0)
+		limit = limit > used ? limit - used : 0;
+	if (!l->has_room || limit < l->room)
+		l->room = limit;
+	l->has_room = true;
+}
+
 static void read_v2(const char *dir, const char *group, struct limits *l)
 {
 	char path[4200];
@@ -71,8 +99,10 @@ static void read_v2(const char *dir, const char *group, struct limits *l)
 		sscanf(text, "%" SCNd64 " %" SCNd64, &quota, &period) == 2 && period > 0)
 		lower_quota(l, (double)quota / (double)period, group);
 	snprintf(path, sizeof(path), "%s/memory.max", dir);
-	if (read_number(path, &bytes))
+	if (read_number(path, &bytes)) {
 		lower_memory(l, bytes);
+		lower_room(dir, "memory.current", "\nfile ", bytes, l);
+	}
 }
 
 static void read_v1_cpu(const char *dir, const char *group, struct limits *l)
@@ -94,8 +124,10 @@ static void read_v1_memory(const char *dir, const char *group, struct limits *l)
 	int64_t bytes;
 
 	snprintf(path, sizeof(path), "%s/memory.limit_in_bytes", dir);
-	if (read_number(path, &bytes))
+	if (read_number(path, &bytes)) {
 		lower_memory(l, bytes);
+		lower_room(dir, "memory.usage_in_bytes", "\ntotal_cache ", bytes, l);
+	}
 }
 
 typedef void level_fn(const char *dir, const char *group, struct limits *l);
@@ -199,8 +231,8 @@ void topology_memory(const char *root, struct memory_room *ret)
 	ret->ram_bytes = read_meminfo(root, "MemTotal:");
 	ret->limit_bytes = lower_limit(&l, ret->ram_bytes);
 	ret->free_bytes = read_meminfo(root, "MemAvailable:");
-	if (ret->limit_bytes < ret->free_bytes)
-		ret->free_bytes = ret->limit_bytes;
+	if (l.has_room && l.room < ret->free_bytes)
+		ret->free_bytes = l.room;
 }
 
 /* What this process may run on by affinity and cpuset, and the caches below that. */

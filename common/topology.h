@@ -28,7 +28,7 @@ int topology_read(const char *root, struct topology *ret, struct err *err);
 /* Bytes; 0: unknown. Quick: without hwloc. */
 struct memory_room {
 	int64_t ram_bytes, limit_bytes; /* as in struct topology */
-	int64_t free_bytes; /* that programs may still take: MemAvailable, or the limit */
+	int64_t free_bytes; /* that programs may still take: MemAvailable, or what the cgroups leave */
 };
 
 void topology_memory(const char *root, struct memory_room *ret);

@@ -33,7 +33,7 @@ static struct window filled(int pages)
 
 	assert_int_equal(window_init(&w, (uint64_t)pages * PAGE), 0);
 	for (; window_room(&w, PAGE, false); n++)
-		window_landed(&w, window_add(&w, name_of(n), 0, PAGE, (uint64_t)n), true);
+		window_landed(&w, window_add(&w, name_of(n), 0, PAGE, (uint64_t)n), true, PAGE);
 	assert_int_equal(n, pages);
 	return w;
 }
@@ -74,7 +74,7 @@ static void a_piece_under_way_is_late(void **state)
 	uint64_t n = window_add(&w, name_of(0), 0, PAGE, 0);
 
 	assert_int_equal(window_read(&w, key_of(0)), SEEN_LATE);
-	window_landed(&w, n, true);
+	window_landed(&w, n, true, PAGE);
 	assert_int_equal(window_read(&w, key_of(0)), SEEN_AGAIN);
 	window_done(&w);
 }
@@ -86,7 +86,7 @@ static void failed_pieces_are_passed(void **state)
 
 	assert_int_equal(window_init(&w, 100 * PAGE), 0);
 	for (int i = 0; i < 100; i++)
-		window_landed(&w, window_add(&w, name_of(i), 0, PAGE, 0), i > 50);
+		window_landed(&w, window_add(&w, name_of(i), 0, PAGE, 0), i > 50, PAGE);
 	assert_int_equal(w.tail, 51);
 	window_done(&w);
 }
@@ -113,7 +113,6 @@ static void a_few_reads_far_ahead_move_nothing(void **state)
 	for (int i = 97; i < 100; i++)
 		assert_int_equal(window_read(&w, key_of(i)), SEEN_HERE);
 	assert_int_equal(w.tail, 0);
-	assert_int_equal(window_ahead(&w, 50, 10), 50);
 	window_read(&w, key_of(96));
 	assert_int_equal(w.tail, 71);
 	window_done(&w);
@@ -126,7 +125,7 @@ static void a_name_comes_twice(void **state)
 
 	assert_int_equal(window_init(&w, 100 * PAGE), 0);
 	for (int i = 0; i < 20; i++)
-		window_landed(&w, window_add(&w, name_of(i % 10), 0, PAGE, 0), true);
+		window_landed(&w, window_add(&w, name_of(i % 10), 0, PAGE, 0), true, PAGE);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(window_read(&w, key_of(i)), SEEN_HERE);
 	assert_int_equal(w.tail, 10);
@@ -137,17 +136,28 @@ static void a_name_comes_twice(void **state)
 	window_done(&w);
 }
 
-static void ahead_of_the_position(void **state)
+static void what_is_given_on_counts_until_it_is_read(void **state)
 {
 	struct window w = filled(100);
 
-	for (int i = 10; i < 28; i++)
+	assert_int_equal(window_given(&w, 10 * PAGE), 0);
+	for (uint64_t n = 0; n < 60; n += 2)
+		window_give(&w, n);
+	window_give(&w, 0); /* once */
+	assert_int_equal(window_given(&w, 10 * PAGE), 30 * PAGE);
+	window_read(&w, key_of(0));
+	window_read(&w, key_of(3));
+	window_read(&w, key_of(8));
+	assert_int_equal(window_given(&w, 10 * PAGE), 28 * PAGE);
+	/* The front is at 25: what is 10 behind it was read unseen. */
+	for (int i = 25; i < 29; i++)
 		window_read(&w, key_of(i));
-	/* The tail is at 0, the front at 24. */
-	assert_int_equal(window_ahead(&w, 50, 100), 50);
-	assert_int_equal(window_ahead(&w, 50, 10), 50 - 14);
-	assert_int_equal(window_ahead(&w, 5, 10), 0);
-	assert_int_equal(window_ahead(&w, w.head, 10), 100 - 14);
+	assert_int_equal(w.tail, 1);
+	assert_int_equal(window_given(&w, 100 * PAGE), (28 - 2) * PAGE);
+	assert_int_equal(window_given(&w, 10 * PAGE), (30 - 8 - 2) * PAGE);
+	for (int i = 0; i < 100; i++)
+		window_read(&w, key_of(i));
+	assert_int_equal(window_given(&w, 10 * PAGE), 0);
 	window_done(&w);
 }
 
@@ -160,7 +170,7 @@ static void far_pieces_are_renewed(void **state)
 	assert_int_equal(window_init(&w, 10 * PAGE), 0);
 	for (int i = 0; i < 30; i++) {
 		assert_true(window_room(&w, PAGE, true));
-		window_landed(&w, window_add(&w, name_of(i), 0, PAGE, 0), i != 12);
+		window_landed(&w, window_add(&w, name_of(i), 0, PAGE, 0), i != 12, PAGE);
 	}
 	assert_false(window_renew(&w, &n));
 	for (int i = 0; i < 4; i++)
@@ -187,7 +197,7 @@ static void a_long_plan(void **state)
 		uint64_t n = window_add(&w, name_of(i), 0, PAGE, (uint64_t)i * 3);
 
 		assert_int_equal(n, i);
-		window_landed(&w, n, true);
+		window_landed(&w, n, true, PAGE);
 		if (i >= BEHIND)
 			assert_int_equal(window_read(&w, key_of(i - BEHIND)), SEEN_HERE);
 		assert_int_equal(window_piece(&w, (uint64_t)i)->where, (uint64_t)i * 3);
@@ -209,7 +219,7 @@ int main(void)
 		cmocka_unit_test(what_is_left_behind_is_passed),
 		cmocka_unit_test(a_few_reads_far_ahead_move_nothing),
 		cmocka_unit_test(a_name_comes_twice),
-		cmocka_unit_test(ahead_of_the_position),
+		cmocka_unit_test(what_is_given_on_counts_until_it_is_read),
 		cmocka_unit_test(far_pieces_are_renewed),
 		cmocka_unit_test(a_long_plan),
 	};
