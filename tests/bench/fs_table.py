@@ -179,7 +179,7 @@ def panel(row, of_row, systems):
     return "\n".join([
         f"$data << END\n" + "\n".join(lines) + "\nEND",
         f'set title "{what}: {unit}" left offset -8,0',
-        f"set xrange [0:{1.65 * max(rates.values())}]", f"set yrange [0.4:{len(names) + 0.6}]",
+        f"set xrange [0:{1.75 * max(rates.values())}]", f"set yrange [0.4:{len(names) + 0.6}]",
         "plot $data using (0):2:(0):1:($2-0.38):($2+0.38):3:ytic(4) with boxxyerror lc rgb variable notitle, "
         "$data using 1:2:5 with labels left offset 0.6,0 notitle", ""])
 
@@ -188,11 +188,12 @@ def plot(passes, systems, path):
     rows = [row for row in PLOT if row in passes]
     if not rows or not shutil.which("gnuplot"):
         return
-    columns, lines = 2, (len(rows) + 1) // 2
-    script = [f'set terminal svg size 900,{190 * lines + 10} font "sans-serif,12" background "white"', f'set output "{path}"',
+    columns, lines, rounds = 2, (len(rows) + 1) // 2, len(next(iter(passes[rows[0]].values())))
+    script = [f'set terminal svg size 900,{210 * lines + 30} font "sans-serif,12" background "white"', f'set output "{path}"',
               "set style fill solid noborder", "unset key", "set border 2 lc rgb '#808080'", "unset xtics",
-              "set ytics nomirror scale 0", "set lmargin 12", "set rmargin 1", "set tmargin 2.2", "set bmargin 0.5",
-              f"set multiplot layout {lines},{columns}"]
+              "set ytics nomirror scale 0", "set lmargin 12", "set rmargin 1", "set tmargin 3", "set bmargin 0.5",
+              f"set multiplot layout {lines},{columns} title 'cachefs in each open mode (blue), peers (orange), the native file '.\\",
+              f"'system (grey): medians of {rounds} rounds, longer is better' font ',12'"]
     script += [panel(row, passes[row], systems) for row in rows]
     subprocess.run(["gnuplot"], input="\n".join(script) + "\nunset multiplot\n", text=True, check=True, timeout=60)
 
