@@ -13,12 +13,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "cachefs/arena.h"
 #include "cachefs/etag.h"
 #include "common/cleanup.h"
 
 #define FIRST_PLACES 1024
+#define HUGE_BYTES (4u << 20)
 #define REF_BITS 30
 #define REF_MASK ((1u << REF_BITS) - 1)
 
@@ -55,6 +57,31 @@ static uint32_t hash_node(const struct inode *node)
 
 /* ---- the index by name; locked ---- */
 
+/* All empty. Large ones are looked into at random, so they ask for huge pages. */
+static struct entry *entries_new(size_t places)
+{
+	size_t bytes = places * sizeof(struct entry);
+	void *at;
+
+	if (bytes < HUGE_BYTES)
+		return calloc(places, sizeof(struct entry));
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return NULL;
+	madvise(at, bytes, MADV_HUGEPAGE);
+	return at;
+}
+
+static void entries_free(struct entry *by_name, size_t places)
+{
+	size_t bytes = places * sizeof(struct entry);
+
+	if (bytes < HUGE_BYTES)
+		free(by_name);
+	else
+		munmap(by_name, bytes);
+}
+
 static void place(struct entry *by_name, size_t places, struct entry e)
 {
 	size_t at = e.hash & (places - 1);
@@ -67,14 +94,14 @@ static void place(struct entry *by_name, size_t places, struct entry e)
 /* Without memory it stays as it is, as long as there is one empty place. */
 static int grow(struct inode_table *t)
 {
-	struct entry *more = calloc(t->places * 2, sizeof(*more));
+	struct entry *more = entries_new(t->places * 2);
 
 	if (!more)
 		return t->named + 1 < t->places ? 0 : -1;
 	for (size_t i = 0; i < t->places; i++)
 		if (t->by_name[i].ref)
 			place(more, t->places * 2, t->by_name[i]);
-	free(t->by_name);
+	entries_free(t->by_name, t->places);
 	t->by_name = more;
 	t->places *= 2;
 	return 0;
@@ -219,7 +246,7 @@ struct inode_table *inode_table_new(int64_t mtime_ns)
 	pthread_mutex_init(&t->lock, NULL);
 	arena_init(&t->arena);
 	t->places = FIRST_PLACES;
-	t->by_name = calloc(t->places, sizeof(*t->by_name));
+	t->by_name = entries_new(t->places);
 	if (!t->by_name || add_fixed(t, INODE_ROOT, "", mtime_ns) < 0 ||
 		add_fixed(t, INODE_CONTROL, ".cachefs", mtime_ns) < 0) {
 		inode_table_free(t);
@@ -241,7 +268,7 @@ void inode_table_free(struct inode_table *t)
 	if (!t)
 		return;
 	arena_each(&t->arena, free_data, NULL);
-	free(t->by_name);
+	entries_free(t->by_name, t->places);
 	arena_done(&t->arena);
 	pthread_mutex_destroy(&t->lock);
 	free(t);

@@ -13,9 +13,9 @@
 #define BUCKETS_FIRST 256
 #define SINGLES_FIRST 8
 
-struct single {
-	struct single *next;
+struct single { /* in the table's arena */
 	int64_t stamp_ns;
+	uint32_t next; /* of its bucket; 0: none */
 	bool absent, stale;
 	_Alignas(PACKED_ALIGN) char place
 		[]; /* struct packed; of an absent one only the name counts */
@@ -31,7 +31,7 @@ struct folder {
 	struct listing *listing; /* one use; NULL: not listed */
 	int64_t stamp_ns;        /* of the listing; later than its own when it was extended */
 	bool stale;
-	struct single **single;
+	uint32_t *single; /* buckets: the first of each; 0: none */
 	size_t buckets, singles;
 	char dir[];
 };
@@ -63,6 +63,7 @@ int table_init(struct meta_table *t, size_t max, struct counter_set *set)
 {
 	*t = (struct meta_table){.max = max, .counters = set, .buckets = BUCKETS_FIRST};
 	pthread_mutex_init(&t->lock, NULL);
+	arena_init(&t->arena);
 	t->bucket = calloc(t->buckets, sizeof(struct folder *));
 	counter_put(set, LAYER_capacity_bytes, 0);
 	return t->bucket ? 0 : -ENOMEM;
@@ -141,12 +142,17 @@ static struct folder *add_folder(struct meta_table *t, const char *dir, size_t l
 	return f;
 }
 
+static struct single *single_at(const struct meta_table *t, uint32_t ref)
+{
+	return ref ? arena_at(&t->arena, ref) : NULL;
+}
+
 static void clear_singles(struct meta_table *t, struct folder *f)
 {
 	for (size_t i = 0; i < f->buckets; i++)
-		for (struct single *s = f->single[i], *next; s; s = next) {
-			next = s->next;
-			free(s);
+		for (struct single *s = single_at(t, f->single[i]), *next; s; s = next) {
+			next = single_at(t, s->next);
+			arena_free(&t->arena, s);
 		}
 	free(f->single);
 	t->entries -= f->singles;
@@ -190,45 +196,52 @@ void table_done(struct meta_table *t)
 	while (t->newest)
 		remove_folder(t, t->newest);
 	free(t->bucket);
+	arena_done(&t->arena);
 	pthread_mutex_destroy(&t->lock);
 }
 
 /* ---- single answers; locked ---- */
 
-static struct single **single_link(struct folder *f, const char *name)
+static uint32_t *bucket_of(struct folder *f, const char *name, size_t len)
 {
-	struct single **link = &f->single[hash_text(name, strlen(name)) & (f->buckets - 1)];
+	return &f->single[hash_text(name, len) & (f->buckets - 1)];
+}
 
-	while (*link && strcmp(packed_of(*link)->text, name) != 0)
-		link = &(*link)->next;
+/* Where the reference to name is, or would be. */
+static uint32_t *single_link(struct meta_table *t, struct folder *f, const char *name)
+{
+	uint32_t *link = bucket_of(f, name, strlen(name));
+	struct single *s;
+
+	while ((s = single_at(t, *link)) && strcmp(packed_of(s)->text, name) != 0)
+		link = &s->next;
 	return link;
 }
 
-static struct single *find_single(struct folder *f, const char *name)
+static struct single *find_single(struct meta_table *t, struct folder *f, const char *name)
 {
-	return f->buckets ? *single_link(f, name) : NULL;
+	return f->buckets ? single_at(t, *single_link(t, f, name)) : NULL;
 }
 
-static int grow_singles(struct folder *f)
+static int grow_singles(struct meta_table *t, struct folder *f)
 {
-	size_t buckets = f->buckets ? f->buckets * 2 : SINGLES_FIRST;
-	struct single **single = calloc(buckets, sizeof(struct single *));
+	struct folder more = {.buckets = f->buckets ? f->buckets * 2 : SINGLES_FIRST};
 
-	if (!single)
+	more.single = calloc(more.buckets, sizeof(*more.single));
+	if (!more.single)
 		return -ENOMEM;
 	for (size_t i = 0; i < f->buckets; i++)
-		for (struct single *s = f->single[i], *next; s; s = next) {
-			struct single **head =
-				&single[hash_text(packed_of(s)->text, packed_of(s)->name_len) &
-					(buckets - 1)];
+		for (struct single *s = single_at(t, f->single[i]), *next; s; s = next) {
+			uint32_t *head = bucket_of(
+				&more, packed_of(s)->text, packed_of(s)->name_len);
 
-			next = s->next;
+			next = single_at(t, s->next);
 			s->next = *head;
-			*head = s;
+			*head = arena_ref(s);
 		}
 	free(f->single);
-	f->single = single;
-	f->buckets = buckets;
+	f->single = more.single;
+	f->buckets = more.buckets;
 	return 0;
 }
 
@@ -236,20 +249,24 @@ static int grow_singles(struct folder *f)
 static struct single *put_single(
 	struct meta_table *t, struct folder *f, const char *name, const struct object *obj)
 {
-	struct single *s = malloc(sizeof(struct single) + packed_bytes(obj, name));
-	struct single *old = find_single(f, name), **link;
+	struct single *s = arena_alloc(&t->arena, sizeof(*s) + packed_bytes(obj, name));
+	struct single *old = find_single(t, f, name);
+	uint32_t *link;
 
-	if (!s || (!old && f->singles >= f->buckets && grow_singles(f) < 0)) {
-		free(s);
-		return NULL;
+	if (s && !old && f->singles >= f->buckets && grow_singles(t, f) < 0) {
+		arena_free(&t->arena, s);
+		s = NULL;
 	}
+	if (!s)
+		return NULL;
 	packed_put(packed_of(s), obj, name);
-	link = single_link(f, name);
-	s->next = old ? old->next : NULL;
-	*link = s;
+	link = single_link(t, f, name);
+	s->next = old ? old->next : 0;
+	*link = arena_ref(s);
 	f->singles += !old;
 	t->entries += !old;
-	free(old);
+	if (old)
+		arena_free(&t->arena, old);
 	return s;
 }
 
@@ -262,7 +279,7 @@ bool table_get(struct meta_table *t, const char *name, struct meta_answer *ret)
 
 	HOLD(&t->lock);
 	struct folder *f = find_folder(t, name, dir_len);
-	struct single *s = f ? find_single(f, component) : NULL;
+	struct single *s = f ? find_single(t, f, component) : NULL;
 
 	if (s && (!f->listing || !*component || s->stamp_ns >= f->stamp_ns)) {
 		*ret = (struct meta_answer){
@@ -305,7 +322,7 @@ void table_extend(struct meta_table *t, const char *name, bool listing, int64_t 
 	HOLD(&t->lock);
 	struct folder *f = listing ? find_folder(t, name, strlen(name))
 				   : find_folder(t, name, dir_len);
-	struct single *s = f && !listing ? find_single(f, component) : NULL;
+	struct single *s = f && !listing ? find_single(t, f, component) : NULL;
 
 	if (s) {
 		s->stamp_ns = stamp_ns;
@@ -435,7 +452,7 @@ void table_export(struct meta_table *t, const char *dir, struct listing **ret_li
 	*ret_listing = f && f->listing ? listing_use(f->listing) : NULL;
 	*ret_stamp_ns = f ? f->stamp_ns : 0;
 	for (size_t i = 0; f && i < f->buckets; i++)
-		for (struct single *s = f->single[i]; s; s = s->next)
+		for (struct single *s = single_at(t, f->single[i]); s; s = single_at(t, s->next))
 			if (!s->absent || f->listing)
 				each(arg, s->stamp_ns, s->absent, packed_of(s));
 }

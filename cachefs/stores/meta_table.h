@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "cachefs/arena.h"
 #include "cachefs/packed.h"
 
 struct listing;
@@ -17,6 +18,7 @@ struct refreshing;
 
 struct meta_table {
 	pthread_mutex_t lock; /* all below */
+	struct arena arena;   /* of single answers */
 	struct folder **bucket, *newest, *oldest;
 	size_t buckets, folders, entries, max;
 	uint64_t changes; /* counts what was learnt or dropped */

@@ -241,6 +241,27 @@ static void test_switched_off_asks_always(void **state)
 	close_fixture(&f);
 }
 
+static void test_names_asked_one_by_one(void **state)
+{
+	struct fixture f;
+	char name[32], etag[32];
+
+	open_fixture(&f, "cache.stack=meta");
+	for (int round = 0; round < 3; round++)
+		for (int i = 0; i < 100; i++) {
+			snprintf(name, sizeof(name), "d%d/f%d", i / 10, i);
+			snprintf(etag, sizeof(etag), "\"%d-%d\"", i, round);
+			f.origin->generation[i] = (uint32_t)round;
+			assert_int_equal(store_stat(f.top, name, STORE_FRESH, &f.obj), 0);
+			assert_int_equal(stat_now(&f, name), 0);
+			assert_string_equal(f.obj.etag, etag);
+		}
+	assert_int_equal(test_counter(f.stack, "meta", "blocks"), 110);
+	assert_int_equal(store_drop(f.top, ""), 0);
+	assert_int_equal(test_counter(f.stack, "meta", "blocks"), 0);
+	close_fixture(&f);
+}
+
 static void test_bad_names_are_absent(void **state)
 {
 	static const char *const names[] = {"/d1", "d1/", "d1//f12", "../x", "d1/..", "."};
@@ -266,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_size_is_bounded),
 		cmocka_unit_test(test_dropped_is_asked_again),
 		cmocka_unit_test(test_switched_off_asks_always),
+		cmocka_unit_test(test_names_asked_one_by_one),
 		cmocka_unit_test(test_bad_names_are_absent),
 	};
 
