@@ -289,6 +289,7 @@ static void read_folder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, 
 			p->read.off = (uint64_t)off;
 			p->read.len = size;
 			p->plus = plus;
+			pending_lists(p);
 			fs_defer(fs, p, run_readdir);
 		}
 		return;

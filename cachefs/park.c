@@ -15,6 +15,7 @@
 #include "common/clock.h"
 
 #define TICK_NS (100 * NSEC_PER_MSEC)
+#define LISTING_DEADLINES 60 /* the longest life of one */
 
 struct park {
 	struct fs *fs;
@@ -196,14 +197,36 @@ void pending_wait(struct pending *p)
 
 /* ---- deadlines ---- */
 
+void pending_lists(struct pending *p)
+{
+	int64_t received = stack_received(p->fs->stack);
+
+	HOLD(&p->fs->park->lock);
+	p->lists = true;
+	p->received = received;
+	p->last_ns = p->deadline_ns + (LISTING_DEADLINES - 1) * p->fs->deadline_ns;
+}
+
+/* Locked. A folder of a million names takes many answers of the origin: while some come, more time. */
+static bool give_time(struct pending *p, int64_t now_ns)
+{
+	int64_t received = p->lists ? stack_received(p->fs->stack) : 0;
+
+	if (!p->lists || received == p->received || now_ns >= p->last_ns)
+		return false;
+	p->received = received;
+	p->deadline_ns = now_ns + p->fs->deadline_ns;
+	return true;
+}
+
 /* Locked. What to answer p with now; 0: nothing yet. */
-static int verdict(const struct park *park, const struct pending *p, int64_t now_ns)
+static int verdict(const struct park *park, struct pending *p, int64_t now_ns)
 {
 	if (!p->req || p->new)
 		return 0;
 	if (park->stop)
 		return -ESHUTDOWN;
-	if (p->deadline_ns <= now_ns)
+	if (p->deadline_ns <= now_ns && !give_time(p, now_ns))
 		return -ETIMEDOUT;
 	return p->interrupted && is_dying(p->caller) ? -EINTR : 0;
 }

@@ -29,7 +29,8 @@ struct pending {
 	unsigned refs;
 	bool new, interrupted, parked;
 	pid_t caller; /* thread that asked; 0: of another pid namespace */
-	int64_t deadline_ns;
+	bool lists;   /* see pending_lists() */
+	int64_t deadline_ns, last_ns, received;
 	char name[]; /* deferred LOOKUP: the name in the folder node */
 };
 
@@ -44,6 +45,9 @@ void park_free(struct park *p); /* NULL is accepted */
  * answered already (interrupted, no memory). */
 struct pending *pending_new(
 	struct fs *fs, struct fuse_req *req, struct inode *node, const char *name);
+
+/* A folder is being listed: the deadline moves on as long as the origin goes on sending. */
+void pending_lists(struct pending *p);
 
 /* The stack has p->read now: an INTERRUPT is passed on to it from here on. */
 void pending_parked(struct pending *p);

@@ -472,6 +472,11 @@ static json_t *layer_stats(struct store *st)
 	return into;
 }
 
+int64_t stack_received(struct stack *s)
+{
+	return counter_get(s->layer[0]->counters, ORIGIN_bytes);
+}
+
 json_t *stack_stats(struct stack *s)
 {
 	json_t *layers = json_object(), *order = json_array();

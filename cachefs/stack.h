@@ -70,6 +70,9 @@ void stack_cancel(struct stack *s, struct parked *p);
 /* Runs fn(arg) on a pool thread; -EAGAIN when the queue (a bound in stack.c) is full. */
 int stack_submit(struct stack *s, void (*fn)(void *arg), void *arg);
 
+/* Bytes that came from the origin so far. */
+int64_t stack_received(struct stack *s);
+
 /* {"layers":{"mem":{...}},"order":["meta","mem","http"],"origin":{...}} */
 json_t *stack_stats(struct stack *s);
 

@@ -89,6 +89,17 @@ ms=$((($(date +%s%N) - before) / 1000000))
 [ $ms -lt 2500 ] || fail "8 lookups of 500 ms took $ms ms"
 stop
 
+# ---- a folder whose listing takes longer than a request may, as long as the origin goes on ----
+mkdir long
+touch long/{1..600}
+synth-remote long --listen 127.0.0.1:0 --remote.latency=60ms --remote.page_size=10 >long.out &
+until_true grep -q http:// long.out
+start "$(grep -o 'http://[^ ]*' long.out)" -o http.timeout=1s
+SECONDS=0
+[ "$(ls "$M" | wc -l)" = 600 ]
+[ $SECONDS -ge 2 ] || fail "listed in less than a request's time"
+stop
+
 # ---- what the tiers hold is served without it ----
 start "$URL" -o disk.path="$T/tier"
 diff -r data "$M"
