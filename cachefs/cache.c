@@ -90,10 +90,22 @@ struct cache_file *cache_find(const struct cache *c, const struct object *obj)
 	uint64_t hash = hash_key(obj->name, obj->version);
 	struct cache_file *f = c->bucket[hash & (c->buckets - 1)];
 
-	while (f && (f->hash != hash || f->version != obj->version || f->size != obj->size ||
+	while (f && (f->hash != hash >> 32 || f->version != obj->version || f->size != obj->size ||
 			    strcmp(f->name, obj->name)))
 		f = f->next;
 	return f;
+}
+
+static struct cache_file **bucket_of(
+	struct cache_file **bucket, size_t buckets, const struct cache_file *f)
+{
+	return &bucket[hash_key(f->name, f->version) & (buckets - 1)];
+}
+
+static void chain_file(struct cache_file **head, struct cache_file *f)
+{
+	f->next = *head;
+	*head = f;
 }
 
 static void grow_buckets(struct cache *c)
@@ -108,8 +120,7 @@ static void grow_buckets(struct cache *c)
 
 		for (; f; f = next) {
 			next = f->next;
-			f->next = bucket[f->hash & (buckets - 1)];
-			bucket[f->hash & (buckets - 1)] = f;
+			chain_file(bucket_of(bucket, buckets, f), f);
 		}
 	}
 	free(c->bucket);
@@ -117,44 +128,52 @@ static void grow_buckets(struct cache *c)
 	c->buckets = buckets;
 }
 
+static size_t file_bytes(uint64_t blocks, const char *name)
+{
+	return offsetof(struct cache_file, slot) + blocks * sizeof(uint32_t) + strlen(name) + 1;
+}
+
+static void free_file(struct cache *c, struct cache_file *f)
+{
+	if (file_bytes(f->blocks, f->name) <= ARENA_PIECE_MAX)
+		arena_free(&c->arena, f);
+	else
+		free(f);
+}
+
 static struct cache_file *add_file(struct cache *c, const struct object *obj)
 {
 	uint64_t blocks = (obj->size + c->block_size - 1) / c->block_size;
-	size_t name_len = strlen(obj->name) + 1;
+	size_t bytes = file_bytes(blocks, obj->name);
 	struct cache_file *f;
 
 	if (blocks >= SLOT_NONE)
 		return NULL;
-	f = malloc(sizeof(*f) + blocks * sizeof(uint32_t) + name_len);
+	f = bytes <= ARENA_PIECE_MAX ? arena_alloc(&c->arena, bytes) : malloc(bytes);
 	if (!f)
 		return NULL;
-	*f = (struct cache_file){.hash = hash_key(obj->name, obj->version),
+	*f = (struct cache_file){.hash = (uint32_t)(hash_key(obj->name, obj->version) >> 32),
 		.version = obj->version,
 		.size = obj->size,
 		.blocks = (uint32_t)blocks};
-	f->slot = (uint32_t *)(f + 1);
 	memset(f->slot, 0xff, blocks * sizeof(uint32_t));
-	f->name = (char *)(f->slot + blocks);
-	memcpy(f->name, obj->name, name_len);
+	f->name = strcpy((char *)(f->slot + blocks), obj->name);
 	if (c->files >= c->buckets)
 		grow_buckets(c);
-	struct cache_file **head = &c->bucket[f->hash & (c->buckets - 1)];
-
-	f->next = *head;
-	*head = f;
+	chain_file(bucket_of(c->bucket, c->buckets, f), f);
 	c->files++;
 	return f;
 }
 
 static void remove_file(struct cache *c, struct cache_file *f)
 {
-	struct cache_file **link = &c->bucket[f->hash & (c->buckets - 1)];
+	struct cache_file **link = bucket_of(c->bucket, c->buckets, f);
 
 	while (*link != f)
 		link = &(*link)->next;
 	*link = f->next;
 	c->files--;
-	free(f);
+	free_file(c, f);
 }
 
 /* ---- slots ---- */
@@ -334,6 +353,7 @@ int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
 	pthread_cond_init(&c->crowded, NULL);
 	c->high = (uint64_t)((double)capacity * cfg->cache.watermark_high);
 	c->low = (uint64_t)((double)capacity * cfg->cache.watermark_low);
+	arena_init(&c->arena);
 	c->policy = policy_registry[cfg->cache.policy]->new (c->slots);
 	c->block = calloc(slots + 1, sizeof(*c->block));
 	c->bucket = calloc(c->buckets, sizeof(struct cache_file *));
@@ -355,9 +375,10 @@ void cache_done(struct cache *c)
 
 		for (; f; f = next) {
 			next = f->next;
-			free(f);
+			free_file(c, f);
 		}
 	}
+	arena_done(&c->arena);
 	if (c->policy)
 		c->policy->ops->free(c->policy);
 	free(c->block);
@@ -492,7 +513,7 @@ static int place_block(struct cache *c, struct block *b)
 
 static uint64_t policy_key(const struct cache_file *f, uint32_t number)
 {
-	return f->hash + number * 0x9e3779b97f4a7c15ull;
+	return hash_key(f->name, f->version) + number * 0x9e3779b97f4a7c15ull;
 }
 
 uint64_t block_key(const struct object *obj, uint32_t number)

@@ -31,6 +31,7 @@
 
 #include <pthread.h>
 
+#include "cachefs/arena.h"
 #include "cachefs/policy.h"
 #include "cachefs/store.h"
 
@@ -38,15 +39,17 @@
 
 enum block_state { BLOCK_FREE, BLOCK_FILLING, BLOCK_READY, BLOCK_DOOMED };
 
-/* One version of one object of which blocks are held. */
+/* One version of one object of which blocks are held. There may be millions: of an object of a single block
+ * 60 bytes and the name, in the arena, and 48 with the policy's for the block. */
 struct cache_file {
 	struct cache_file *next; /* hash chain */
-	uint64_t hash, version, size;
+	uint64_t version, size;
+	void *tier; /* the tier's own, NULL at first */
+	const char *name;
+	uint32_t hash; /* the upper half */
 	uint32_t blocks, held;
 	bool sealed, verified; /* verified: known to be; else ask the blocks */
-	void *tier;            /* the tier's own, NULL at first */
-	uint32_t *slot;        /* by block number, SLOT_NONE where not held; behind it the name */
-	char *name;
+	uint32_t slot[];       /* by block number, SLOT_NONE where not held; behind it the name */
 };
 
 struct block {
@@ -91,6 +94,7 @@ struct cache {
 	struct policy *policy;
 	struct block *block;
 	uint32_t slots, slots_used, first_free;
+	struct arena arena; /* files, but those that are too large for it */
 	struct cache_file **bucket;
 	size_t buckets, files, unverified; /* unverified: blocks */
 	uint64_t high, low;                /* watermarks; 0: off. Constant */

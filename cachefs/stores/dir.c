@@ -173,13 +173,16 @@ static int check_version(int fd, const struct object *obj)
 static int dir_fetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len,
 	sink_fn *each, void *arg)
 {
-	static _Thread_local char piece[PIECE];
+	/* Not thread-local: each thread of the program would have one, and libc clears it. */
+	AUTO(free) char *piece = malloc(len < PIECE ? (size_t)len : PIECE);
 	AUTO(close)
 	int fd = beneath_open(container_of(st, struct dir, base)->root, obj->name, O_RDONLY);
 	int r = 0;
 
 	if (fd < 0)
 		r = is_absent(fd) ? -ESTALE : fd;
+	else if (!piece)
+		r = -ENOMEM;
 	else
 		posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_WILLNEED);
 	for (uint64_t done = 0; done < len && !r;) {
