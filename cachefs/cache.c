@@ -319,12 +319,12 @@ static void *evict_until_stopped(void *arg)
 	return NULL;
 }
 
-static int start_evictor(struct cache *c)
+int cache_start(struct cache *c)
 {
 	int r = c->high ? pthread_create(&c->evictor, NULL, evict_until_stopped, c) : 0;
 
 	c->evicting = c->high && !r;
-	return r;
+	return -r;
 }
 
 void cache_stop(struct cache *c)
@@ -358,7 +358,7 @@ int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
 	c->block = calloc(slots + 1, sizeof(*c->block));
 	c->bucket = calloc(c->buckets, sizeof(struct cache_file *));
 	counter_put(st->counters, LAYER_capacity_bytes, (int64_t)capacity);
-	if (c->policy && c->block && c->bucket && !start_evictor(c))
+	if (c->policy && c->block && c->bucket)
 		return 0;
 	cache_done(c);
 	return -ENOMEM;
@@ -451,11 +451,12 @@ static int make_room(struct cache *c)
 	return -ENOSPC;
 }
 
+/* Blocks may be so small that slots run out below the watermark: then nobody else makes one free. */
 static struct block *slot_or_evict(struct cache *c)
 {
 	struct block *b;
 
-	while (!(b = take_slot(c)) && !make_room(c))
+	while (!(b = take_slot(c)) && !evict_one(c, false))
 		;
 	return b;
 }

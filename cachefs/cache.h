@@ -105,7 +105,10 @@ struct cache {
 
 int cache_init(struct cache *c, struct store *st, const struct cache_ops *ops,
 	const struct config *cfg, uint64_t capacity);
-/* Ends the thread that evicts between watermarks. */
+/* Starts the thread that evicts between watermarks, if there are any: not before what an earlier process
+ * left is restored, which is done without locks and needs every block to stay. */
+int cache_start(struct cache *c);
+/* Ends it. */
 void cache_stop(struct cache *c);
 /* Gives no block back to the tier: what is on disk stays there. */
 void cache_done(struct cache *c);

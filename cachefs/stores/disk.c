@@ -503,6 +503,8 @@ static int set_up(struct disk *d, const struct config *cfg, const char *origin, 
 	if (cfg->cache.fill == FILL_ASYNC &&
 		!(d->fillers = pool_new(fill_threads(cfg), (int)cfg->cache.fill_queue)))
 		return err_set(err, ENOMEM, "not enough memory for the fill queue");
+	if (cache_start(&d->cache) < 0)
+		return err_set(err, EAGAIN, "cannot start a thread: raise the limit of processes");
 	return 0;
 }
 

@@ -154,6 +154,8 @@ static int set_up(struct mem *m, const struct config *cfg, uint64_t size, struct
 		return err_set(err, ENOMEM,
 			"mem.capacity: cannot map %lld bytes; give a smaller size",
 			(long long)size);
+	if (cache_start(&m->cache) < 0)
+		return err_set(err, EAGAIN, "cannot start a thread: raise the limit of processes");
 	return 0;
 }
 

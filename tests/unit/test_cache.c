@@ -63,6 +63,7 @@ static void open_cache(struct fixture *f, const struct cache_ops *ops, const cha
 	assert_int_equal(store_init(&f->store, &no_ops, NULL), 0);
 	assert_int_equal(space_init(&f->space, 8 * BLOCK), 0);
 	assert_int_equal(cache_init(&f->cache, &f->store, ops, f->cfg, 8 * BLOCK), 0);
+	assert_int_equal(cache_start(&f->cache), 0);
 }
 
 static void close_cache(struct fixture *f)
@@ -172,6 +173,20 @@ static void test_quick_tier_makes_room_in_both_ways(void **state)
 	close_cache(&f);
 }
 
+/* No watermark is reached when blocks are small: the filler makes room itself. */
+static void test_slots_that_run_out_are_taken_from_the_oldest(void **state)
+{
+	struct fixture f;
+
+	open_cache(&f, &slow_ops, "cache.watermark_high=1 cache.watermark_low=0.9");
+	f.cache.slots = 3;
+	for (uint32_t i = 0; i < 5; i++)
+		assert_int_equal(fill(&f, i), 0);
+	assert_int_equal(COUNT(&f, evictions), 2);
+	assert_int_equal(COUNT(&f, bypasses), 0);
+	close_cache(&f);
+}
+
 static void test_pinned_blocks_stay_above_the_watermark(void **state)
 {
 	struct fixture f;
@@ -227,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_room_is_made_down_to_the_low_watermark),
 		cmocka_unit_test(test_no_filler_waits_for_erasing),
 		cmocka_unit_test(test_quick_tier_makes_room_in_both_ways),
+		cmocka_unit_test(test_slots_that_run_out_are_taken_from_the_oldest),
 		cmocka_unit_test(test_pinned_blocks_stay_above_the_watermark),
 		cmocka_unit_test(test_asked_again_within_the_window),
 		cmocka_unit_test(test_round_and_round_over_more_than_the_window_is_never_again),

@@ -27,6 +27,31 @@ static void test_blocks_survive_a_restart(void **state)
 	close_last(&f);
 }
 
+/* Nothing goes while the index is read back, which fills the tier far above the watermark. */
+static void test_watermarks_count_once_all_is_restored(void **state)
+{
+	struct fixture f;
+
+	open_first(&f, "");
+	for (int round = 0; round < 5; round++) {
+		f.settings = "";
+		warm_all(&f);
+		close_stack(&f);
+		f.settings = "cache.watermark_high=0.02 cache.watermark_low=0.01";
+		open_again(&f);
+		for (int i = 0; i < 5000 && test_counter(f.stack, "disk", "used_bytes") > 1 << 20;
+			i++)
+			usleep(1000);
+		assert_in_range(test_counter(f.stack, "disk", "used_bytes"), 0, 1 << 20);
+		assert_int_equal(test_counter(f.stack, "disk", "crc_errors"), 0);
+		read_all(&f);
+		close_stack(&f);
+		f.settings = "";
+		open_again(&f);
+	}
+	close_last(&f);
+}
+
 static void test_async_fills_are_written_at_close(void **state)
 {
 	struct fixture f;
@@ -424,6 +449,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blocks_survive_a_restart),
+		cmocka_unit_test(test_watermarks_count_once_all_is_restored),
 		cmocka_unit_test(test_async_fills_are_written_at_close),
 		cmocka_unit_test(test_dropped_stays_dropped),
 		cmocka_unit_test(test_another_block_size_starts_empty),
