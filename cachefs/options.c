@@ -195,6 +195,8 @@ static int check_config(struct config *cfg, const struct mount_request *req, str
 	if (!r && strcmp(keys, "auto") != 0 && strcmp(keys, "none") != 0)
 		r = make_absolute(cfg, "s3.credentials", keys, err);
 	if (!r)
+		r = make_absolute(cfg, "http.ca", cfg->http.ca, err);
+	if (!r)
 		r = check_plan(cfg, err);
 	return r < 0 ? r : make_absolute(cfg, "log.file", cfg->log.file, err);
 }

@@ -44,6 +44,7 @@ struct http_client {
 	int64_t timeout_ns, backoff_ns, retries;
 	enum http_version version;
 	bool verify;
+	char *ca; /* NULL: the system's */
 	struct s3_credentials *keys; /* NULL: unsigned */
 	char *sigv4;                 /* provider, region, service, as libcurl takes them */
 	pthread_mutex_t lock;        /* below */
@@ -144,6 +145,8 @@ static struct handle *handle_new(struct http_client *c)
 		(long)((c->timeout_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
 	curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYPEER, (long)c->verify);
 	curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYHOST, c->verify ? 2L : 0L);
+	if (c->ca)
+		curl_easy_setopt(h->easy, CURLOPT_CAINFO, c->ca);
 	curl_easy_setopt(h->easy, CURLOPT_HTTP_VERSION,
 		c->version == HTTP_VERSION_1_1 ? (long)CURL_HTTP_VERSION_1_1
 					       : (long)CURL_HTTP_VERSION_2TLS);
@@ -199,9 +202,13 @@ struct http_client *http_client_new(const struct config *cfg, struct counter_set
 	c->retries = cfg->http.retries;
 	c->version = (enum http_version)cfg->http.version;
 	c->verify = cfg->http.verify;
+	c->ca = *cfg->http.ca ? strdup(cfg->http.ca) : NULL;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->stopped, NULL);
-	return c;
+	if (c->ca || !*cfg->http.ca)
+		return c;
+	http_client_free(c);
+	return NULL;
 }
 
 int http_client_sign(struct http_client *c, struct s3_credentials *keys, const char *region)
@@ -223,6 +230,7 @@ void http_client_free(struct http_client *c)
 	}
 	s3_credentials_free(c->keys);
 	free(c->sigv4);
+	free(c->ca);
 	pthread_cond_destroy(&c->stopped);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
@@ -487,6 +495,7 @@ static int curl_result(struct transfer *t)
 	case CURLE_WRITE_ERROR: /* more than was wanted */
 		return t->req->each ? fail(t, EIO, "ended by libcurl") : 0;
 	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_TOO_MANY_REDIRECTS:
 	case CURLE_URL_MALFORMAT:

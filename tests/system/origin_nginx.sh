@@ -48,7 +48,9 @@ if [ ! -e no-tls ]; then
 	refused 'certificate' origin_read "$secure" tree
 	: >nginx.log
 	same data "$secure" --http.verify=no
-	same "data/a b" "$secure/a b" --http.verify=no --http.version=2
+	same "data/a b" "$secure/a b" --http.ca="$T/cert" --http.version=2
+	refused 'certificate' origin_read --http.ca="$T/absent" "$secure" tree
+	refused 'certificate|SSL' origin_read --http.ca="$T/key" "$secure" tree
 	grep -q '^HTTP/2.0 ' nginx.log || fail "no HTTP/2 over TLS: $(head -n 3 nginx.log)"
 	: >nginx.log
 	same "data/a b" "$secure/a b" --http.verify=no --http.version=1.1
