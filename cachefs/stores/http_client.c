@@ -44,7 +44,7 @@ struct http_client {
 	int64_t timeout_ns, backoff_ns, retries;
 	enum http_version version;
 	bool verify;
-	char *ca; /* NULL: the system's */
+	char *ca;                    /* NULL: the system's */
 	struct s3_credentials *keys; /* NULL: unsigned */
 	char *sigv4;                 /* provider, region, service, as libcurl takes them */
 	pthread_mutex_t lock;        /* below */
