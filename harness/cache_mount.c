@@ -137,6 +137,14 @@ static int wait_ready(struct cache_mount *m, struct err *err)
 	return r;
 }
 
+/* Pages of a file that opens by passthrough are the tier's, which no reader of the mount can limit. */
+static int limit_pages(struct config *cfg, struct err *err)
+{
+	if (cfg->bench.page_cache == PAGE_CACHE_ANY || cfg->fuse.open_mode != OPEN_AUTO)
+		return 0;
+	return config_set(cfg, "fuse.open_mode", "noopen", "bench.page_cache", err);
+}
+
 int cache_mount_start(struct cache_mount *m, struct err *err)
 {
 	AUTO(config) struct config *cfg = config_copy(m->cfg);
@@ -148,6 +156,8 @@ int cache_mount_start(struct cache_mount *m, struct err *err)
 	if (!cfg || !program)
 		return err_set(err, ENOENT, "cachefs is not found; it belongs beside run-bench");
 	r = cache_tier_config(cfg, m->tier, m->capacity, err);
+	if (!r)
+		r = limit_pages(cfg, err);
 	if (r)
 		return r;
 	knob_args = config_to_args(cfg, OWNER_CACHEFS);

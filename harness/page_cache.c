@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "common/cleanup.h"
 #include "common/knob.h"
@@ -151,17 +153,30 @@ static int64_t resident_by_mincore(int fd, const struct stat *st)
 	return (int64_t)(in * page);
 }
 
+/* A mapping shows the pages of the file that a FUSE filesystem gave the kernel to read in its place
+ * (passthrough); cachestat(2) looks at the file of the mount, which has none. */
+static bool may_be_elsewhere(int fd)
+{
+	struct statfs st;
+
+	return !fstatfs(fd, &st) && st.f_type == FUSE_SUPER_MAGIC;
+}
+
 int64_t page_cache_resident(int fd)
 {
 	uint64_t whole[2] = {0, 0}; /* struct cachestat_range: off, len; 0: to the end */
 	uint64_t stat_out[5];       /* struct cachestat: nr_cache first, in pages */
 	struct stat st;
 
-	if (!syscall(SYS_cachestat, fd, whole, stat_out, 0))
-		return (int64_t)stat_out[0] * sysconf(_SC_PAGESIZE);
-	if (errno != ENOSYS && errno != EOPNOTSUPP)
-		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return st.st_size ? resident_by_mincore(fd, &st) : 0;
+	if (syscall(SYS_cachestat, fd, whole, stat_out, 0) < 0)
+		return errno != ENOSYS && errno != EOPNOTSUPP ? -errno
+		       : st.st_size                           ? resident_by_mincore(fd, &st)
+							      : 0;
+	if (stat_out[0] || !st.st_size || !may_be_elsewhere(fd))
+		return (int64_t)stat_out[0] * sysconf(_SC_PAGESIZE);
+	int64_t mapped = resident_by_mincore(fd, &st);
+
+	return mapped > 0 ? mapped : 0;
 }

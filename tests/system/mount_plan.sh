@@ -22,7 +22,7 @@ sys.exit(not jobs or jobs[-1]["state"] != sys.argv[1])' "${1:-done}"
 
 # ---- the knob: all is there, fetched once, before anybody reads ----
 for tier in mem.capacity=64M disk.path=tier,mem.capacity=1M; do
-	start data -o cache.plan=plan,$tier
+	start data -o fuse.open_mode=page,cache.plan=plan,$tier # opens are seen
 	until_true job_done
 	is origin.bytes -eq "$bytes"
 	is plan.fetched -eq 201
