@@ -233,7 +233,7 @@ static void renew(struct prefetch *pf, const _Atomic bool *stop)
 {
 	uint64_t n;
 
-	while (window_renew(&pf->window, &n)) {
+	while (pf->in_flight < pf->most && window_renew(&pf->window, &n)) {
 		struct window_piece p = *window_piece(&pf->window, n);
 
 		pthread_mutex_unlock(&pf->lock);
@@ -260,27 +260,36 @@ static bool wait_for_room(struct prefetch *pf, const _Atomic bool *stop, uint64_
 	return !*stop && !pf->progress.full;
 }
 
+/* Whether the thread is to go on, once there is room. */
+static bool await_room(struct prefetch *pf, const _Atomic bool *stop, uint64_t bytes)
+{
+	HOLD(&pf->lock);
+	return wait_for_room(pf, stop, bytes);
+}
+
 /* Takes f over. */
 static void start_fetch(struct prefetch *pf, struct fetch *f, uint64_t bytes)
 {
+	if (!await_room(pf, f->stop, bytes)) {
+		free(f);
+		return;
+	}
+	/* Not before: what was held may have gone while there was no room. */
 	bool held = f->obj.version && stack_holds(pf->stack, &f->obj, f->block * pf->block_size);
 
 	pthread_mutex_lock(&pf->lock);
-	bool room = wait_for_room(pf, f->stop, bytes);
-
-	if (room)
-		f->n = window_add(&pf->window, f->name, f->block, bytes, f->where);
-	if (room && held)
+	f->n = window_add(&pf->window, f->name, f->block, bytes, f->where);
+	if (held)
 		take_result(pf, f, 0, bytes, 0);
-	if (room && held && pf->cursors)
-		pthread_cond_broadcast(&pf->changed);
-	if (room && !held)
-		pf->in_flight++;
-	pthread_mutex_unlock(&pf->lock);
-	if (room && !held)
-		send(pf, f);
 	else
+		pf->in_flight++;
+	if (held && pf->cursors)
+		pthread_cond_broadcast(&pf->changed);
+	pthread_mutex_unlock(&pf->lock);
+	if (held)
 		free(f);
+	else
+		send(pf, f);
 }
 
 static void count_line(struct prefetch *pf)
@@ -413,12 +422,21 @@ static void note_epoch(struct prefetch *pf, uint64_t epoch)
 	pf->progress.epoch = (int64_t)epoch;
 }
 
+/* That of another plan: this one is read through before it begins. */
+static void forget_progress(struct prefetch *pf)
+{
+	HOLD(&pf->lock);
+	pf->progress = (struct prefetch_progress){0};
+}
+
 int prefetch_follow(
 	struct prefetch *pf, const char *path, const _Atomic bool *stop, struct err *err)
 {
 	AUTO(plan) struct plan *plan = plan_open(path, err);
 	struct plan_line line;
 	uint64_t lines;
+
+	forget_progress(pf);
 	int r = plan ? plan_check(path, &lines, err) : -EINVAL;
 
 	if (r >= 0)

@@ -194,6 +194,84 @@ static void a_plan_larger_than_the_tier_is_paced(void **state)
 	close_fixture(&f);
 }
 
+/* Reads lines [from, to) as somebody who follows no plan. */
+static void read_lines(struct fixture *f, int from, int to)
+{
+	for (int n = from; n < to; n++) {
+		struct object obj = object(f, shuffled(n));
+
+		assert_int_equal(test_read(f->stack, &obj, 0, SMALL), 0);
+	}
+}
+
+static void learn_sizes(struct fixture *f)
+{
+	for (int n = 0; n < FILES; n++) {
+		struct object obj = object(f, n);
+
+		assert_int_equal(store_stat(stack_top(f->stack), obj.name, STORE_WAIT, &obj), 0);
+	}
+}
+
+static void note_lines(struct fixture *f, int from, int to)
+{
+	for (int n = from; n < to; n++)
+		prefetch_note(f->prefetch, object(f, shuffled(n)).name, 0);
+}
+
+/* The window takes 13 files. The next one is there already, and has gone when there is room for it. */
+static void what_goes_while_there_is_no_room_is_fetched(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, "mem.capacity=4M", 1);
+	write_epochs(1);
+	learn_sizes(&f);
+	read_lines(&f, 13, 33);
+	follow(&f);
+	await_pacing(&f);
+	read_lines(&f, 100, 150);
+	assert_false(held(&f, shuffled(13)));
+	note_lines(&f, 0, 1);
+	for (int i = 0; i < 2000 && !held(&f, shuffled(13)); i++)
+		clock_sleep_until(clock_now_ns() + NSEC_PER_MSEC);
+	assert_true(held(&f, shuffled(13)));
+	f.stop = true;
+	prefetch_wake(f.prefetch);
+	assert_int_equal(end_follow(&f), 0);
+	close_fixture(&f);
+}
+
+/* What was fetched far ahead and went before its readers came is fetched again, but not all at once. */
+static void what_is_fetched_again_is_fetched_as_the_rest(void **state)
+{
+	struct fixture f;
+	struct object large;
+
+	open_fixture(&f, "mem.capacity=16M http.streams=64 readahead.max=0", 2);
+	write_epochs(1);
+	learn_sizes(&f);
+	follow(&f);
+	await_pacing(&f);
+	assert_true(held(&f, shuffled(120)));
+	read_lines(&f, 160, FILES - 1);
+	large = object(&f, FILES - 1);
+	assert_int_equal(test_read(f.stack, &large, 0, 10 * MIB), 0);
+	assert_false(held(&f, shuffled(60)));
+	int before = f.origin->fetches;
+
+	null_origin_gate(f.origin, 0);
+	note_lines(&f, 0, 40);
+	null_origin_await(f.origin, 2);
+	clock_sleep_until(clock_now_ns() + 50 * NSEC_PER_MSEC);
+	assert_int_equal(f.origin->fetches, before + 2);
+	null_origin_gate(f.origin, UINT64_MAX);
+	f.stop = true;
+	prefetch_wake(f.prefetch);
+	assert_int_equal(end_follow(&f), 0);
+	close_fixture(&f);
+}
+
 static void it_stops_when_told(void **state)
 {
 	struct fixture f;
@@ -319,6 +397,13 @@ static void a_broken_plan_is_told(void **state)
 	assert_int_equal(end_follow(&f), -EINVAL);
 	assert_non_null(strstr(f.err.msg, ":2: "));
 	assert_int_equal(f.origin->fetches, 0);
+	write_plan("d0/f0\n");
+	follow(&f);
+	assert_int_equal(end_follow(&f), 0);
+	write_plan("/x\n");
+	follow(&f);
+	assert_int_equal(end_follow(&f), -EINVAL);
+	assert_int_equal(progress(&f).lines_done, 0); /* not that of the one before */
 	close_fixture(&f);
 }
 
@@ -341,6 +426,8 @@ int main(void)
 		cmocka_unit_test(each_file_is_fetched_once),
 		cmocka_unit_test(many_are_under_way),
 		cmocka_unit_test(a_plan_larger_than_the_tier_is_paced),
+		cmocka_unit_test(what_goes_while_there_is_no_room_is_fetched),
+		cmocka_unit_test(what_is_fetched_again_is_fetched_as_the_rest),
 		cmocka_unit_test(it_stops_when_told),
 		cmocka_unit_test(parts_of_a_large_file),
 		cmocka_unit_test(a_whole_large_file),
