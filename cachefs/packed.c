@@ -59,7 +59,7 @@ bool packed_valid(const void *at, size_t room, bool nameless)
 		return false;
 	if (strnlen(p->text, p->name_len + 1u) != p->name_len)
 		return false;
-	if (p->is_dir > 1 || (p->is_dir ? p->size != 0 : p->version == 0))
+	if (p->is_dir > 1 || (p->is_dir ? p->size != 0 : p->version == 0) || p->size > INT64_MAX)
 		return false;
 	return (nameless && !p->name_len) || store_component_valid(p->text);
 }

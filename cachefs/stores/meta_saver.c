@@ -37,8 +37,10 @@ struct saver {
 	bool stop;
 	uint64_t drops;
 	uint64_t saved; /* table_changes() of what is in the file */
-	int64_t loaded, bytes, writes, saved_wall_ns;
+	/* For the statistics, which take no lock that is held over I/O. The first two are constant once open. */
+	int64_t loaded;
 	const char *wrong; /* with the file that was found; NULL: nothing */
+	_Atomic int64_t bytes, writes, saved_wall_ns;
 };
 
 /* ---- which file ---- */
@@ -275,7 +277,8 @@ static int open_temporary(struct saver *s)
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 ||
 		fstatat(s->dir, s->temporary, &there, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (st.st_ino != there.st_ino || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+	if (st.st_ino != there.st_ino || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+		st.st_uid != geteuid())
 		return -EBUSY;
 	if (fchmod(fd, 0600) < 0 || ftruncate(fd, 0) < 0)
 		return -errno;
@@ -460,7 +463,6 @@ void saver_describe(struct saver *s, json_t *into)
 {
 	if (!s)
 		return;
-	HOLD(&s->lock);
 	json_object_set_new(into, "snapshot",
 		json_pack("{s:s,s:I,s:s?,s:I,s:I,s:f}", "path", s->path, "loaded",
 			(json_int_t)s->loaded, "wrong", s->wrong, "writes", (json_int_t)s->writes,

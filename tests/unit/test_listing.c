@@ -138,7 +138,7 @@ static void listing_takes_no_bad_bytes(void **state)
 	size_t bytes;
 	const void *packed = listing_packed(l, &bytes);
 
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		p = malloc(bytes);
 		memcpy(p, packed, bytes);
 		p->name_len = i == 0 ? 200 : p->name_len;
@@ -146,6 +146,7 @@ static void listing_takes_no_bad_bytes(void **state)
 		p->is_dir = i == 2 ? 7 : i == 3 ? 1 : p->is_dir; /* a folder with a size */
 		p->version = i == 4 ? 0 : p->version;
 		p->text[0] = i == 5 ? '/' : p->text[0];
+		p->size = i == 6 ? 1ull << 63 : p->size; /* no file has so many bytes */
 		assert_null(listing_from(p, bytes));
 	}
 	listing_put(l);
