@@ -12,7 +12,8 @@
 
 AUTO_FREE(json, json_t, json_decref);
 
-static const char *const op_names[] = {[CONTROL_WARM] = "warm", [CONTROL_DROP] = "drop"};
+static const char *const op_names[] = {
+	[CONTROL_WARM] = "warm", [CONTROL_DROP] = "drop", [CONTROL_REFRESH] = "refresh"};
 
 const char *control_op_name(enum control_op op)
 {
@@ -26,7 +27,7 @@ static int parse_op(const char *word, enum control_op *ret, struct err *err)
 			*ret = (enum control_op)i;
 			return 0;
 		}
-	return err_set(err, EINVAL, "op: give \"warm\" or \"drop\"");
+	return err_set(err, EINVAL, "op: give \"warm\", \"drop\" or \"refresh\"");
 }
 
 static int parse_paths(const json_t *array, struct control_message *ret, struct err *err)

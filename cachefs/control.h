@@ -4,6 +4,7 @@
  *      {"op":"warm","paths":["train",""]}      fetch these files and folders into the tiers
  *      {"op":"warm","plan":"/home/me/plan"}    fetch what this file names, in its order: see plan.h
  *      {"op":"drop","paths":["train/a.jpg"]}   forget them ("" is everything)
+ *      {"op":"refresh","paths":[""]}           forget names and attributes; bytes stay that still are right
  *
  * The same buffer comes back with the answer, at once: {"job":7} or {"error":"..."}. Work goes on
  * in the background; job 7 stands in the statistics until others have pushed it out. A read-only
@@ -24,7 +25,7 @@ struct control_buffer {
 };
 #define CONTROL_IOCTL _IOWR('F', 0xca, struct control_buffer)
 
-enum control_op { CONTROL_WARM, CONTROL_DROP };
+enum control_op { CONTROL_WARM, CONTROL_DROP, CONTROL_REFRESH };
 
 struct control_message {
 	enum control_op op;

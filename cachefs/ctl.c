@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cachefs-ctl stats|drop|warm MOUNT: reads MOUNT/.cachefs/stats.json, sends control messages, and
+/* cachefs-ctl stats|drop|refresh|warm MOUNT: reads MOUNT/.cachefs/stats.json, sends control messages, and
  * waits for the jobs they start. Talks to a mount as any program could; see control.h. */
 #include <errno.h>
 #include <fcntl.h>
@@ -392,12 +392,12 @@ static void print_warmed(const struct progress *p)
 		units_human_rate(per_s, rate));
 }
 
-static void print_dropped(char **paths, int n)
+static void print_dropped(const char *op, const char *all, char **paths, int n)
 {
 	if (!n)
-		printf("drop: all that was kept\n");
+		printf("%s: %s\n", op, all);
 	for (int i = 0; i < n; i++)
-		printf("drop: %s\n", paths[i]);
+		printf("%s: %s\n", op, paths[i]);
 }
 
 /* The tier holds less than the plan: the rest is fetched as this is read. */
@@ -507,7 +507,16 @@ static int run_drop(struct ctl *c, char **paths, int n)
 	int code = run_job(c, "drop", paths, n);
 
 	if (code == EXIT_DONE && !c->json)
-		print_dropped(paths, n);
+		print_dropped("drop", "all that was kept", paths, n);
+	return code;
+}
+
+static int run_refresh(struct ctl *c, char **paths, int n)
+{
+	int code = run_job(c, "refresh", paths, n);
+
+	if (code == EXIT_DONE && !c->json)
+		print_dropped("refresh", "all names and attributes", paths, n);
 	return code;
 }
 
@@ -547,7 +556,8 @@ static int run_warm(struct ctl *c, char **paths, int n)
 static const struct command {
 	const char *name;
 	int (*run)(struct ctl *c, char **paths, int n);
-} commands[] = {{"stats", run_stats}, {"drop", run_drop}, {"warm", run_warm}};
+} commands[] = {
+	{"stats", run_stats}, {"drop", run_drop}, {"refresh", run_refresh}, {"warm", run_warm}};
 
 static int option_seen(const char *name, const char *value, void *arg, struct err *err)
 {
@@ -566,12 +576,12 @@ static int option_seen(const char *name, const char *value, void *arg, struct er
 
 static int run_command(struct ctl *c, char **operands, int n)
 {
-	const char *names[] = {"stats", "drop", "warm", NULL};
+	const char *names[] = {"stats", "drop", "refresh", "warm", NULL};
 	const char *near;
 
 	if (n < 2) {
 		err_set(&c->err, EINVAL,
-			"usage: cachefs-ctl stats|drop|warm MOUNT [PATH]...; see --help");
+			"usage: cachefs-ctl stats|drop|refresh|warm MOUNT [PATH]...; see --help");
 		return EXIT_USAGE;
 	}
 	c->mount = operands[1];
@@ -586,7 +596,7 @@ static int run_command(struct ctl *c, char **operands, int n)
 			return commands[i].run(c, operands + 2, n - 2);
 	near = err_nearest(operands[0], names, SIZE_MAX);
 	err_set(&c->err, EINVAL, "%s: unknown command; %s%s%s", operands[0],
-		near ? "did you mean " : "give stats, drop or warm", near ? near : "",
+		near ? "did you mean " : "give stats, drop, refresh or warm", near ? near : "",
 		near ? "?" : "");
 	return EXIT_USAGE;
 }
@@ -605,15 +615,18 @@ int main(int argc, char **argv)
 	const struct cli cli = {.program = "cachefs-ctl",
 		.usage = "cachefs-ctl stats MOUNT [--json]\n"
 			 "cachefs-ctl drop MOUNT [PATH]... [--json]\n"
+			 "cachefs-ctl refresh MOUNT [PATH]... [--json]\n"
 			 "cachefs-ctl warm MOUNT [PATH]... [--json]\n"
 			 "cachefs-ctl warm MOUNT --plan FILE [--json]",
-		.summary = "Shows what a cachefs mount does, makes it forget, or fills its tiers.",
+		.summary =
+			"Shows what a cachefs mount does, makes it forget or look again, or fills its tiers.",
 		.examples =
 			"cachefs-ctl stats /data                  # on a terminal: a summary\n"
 			"cachefs-ctl stats /data | grep layers    # lines KEY VALUE, all there is\n"
 			"cachefs-ctl warm /data train/n01440764\n"
 			"cachefs-ctl warm /data --plan epoch0.plan\n"
-			"cachefs-ctl drop /data",
+			"cachefs-ctl refresh /data                # new names and changes are seen now\n"
+			"cachefs-ctl drop /data                   # the same, and no byte is kept",
 		.options = options,
 		.seen = option_seen,
 		.arg = &c};

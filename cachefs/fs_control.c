@@ -106,8 +106,9 @@ void fs_lookup_control(struct fs *fs, fuse_req_t req, const char *name)
 /* ---- control ---- */
 
 /* The kernel forgets all that is below path, and path itself also where it is not there yet. When
- * this returns it has. */
-void fs_dropped(const char *path, void *arg)
+ * this returns it has. Pages are those of a node, so where only names are to be forgotten they stay for the
+ * next LOOKUP that finds the same version. */
+void fs_dropped(const char *path, bool names_only, void *arg)
 {
 	struct fs *fs = arg;
 	size_t n = 0;
@@ -117,7 +118,8 @@ void fs_dropped(const char *path, void *arg)
 
 	for (size_t i = 0; i < n; i++) {
 		fs_forget_node(fs, all[i], false);
-		notify_node(fs->notify, all[i]->id);
+		if (!names_only || all[i]->kind == INODE_FOLDER)
+			notify_node(fs->notify, all[i]->id);
 		inode_put(fs->inodes, all[i]);
 		if (i % NOTICES_AHEAD == 0)
 			notify_flush(fs->notify);

@@ -258,10 +258,11 @@ static void drop_path(struct jobs *j, struct job *job, const char *path)
 {
 	struct store *top = stack_top(j->stack);
 	struct object obj;
+	bool names_only = job->msg.op == CONTROL_REFRESH;
 	bool known = !store_stat(top, path, STORE_NOWAIT, &obj);
-	int r = store_drop(top, path);
+	int r = names_only ? store_forget(top, path) : store_drop(top, path);
 
-	j->dropped(path, j->dropped_arg);
+	j->dropped(path, names_only, j->dropped_arg);
 	if (!known && (!r || r == -ENOENT))
 		r = store_stat(top, path, STORE_WAIT, &obj) == -ENOENT ? -ENOENT : 0;
 	if (r < 0)

@@ -14,8 +14,8 @@
 
 struct jobs;
 
-/* Called on the job thread when the tiers have forgotten a path. */
-typedef void dropped_fn(const char *path, void *arg);
+/* Called on the job thread when a path is forgotten: by all layers, or its names and attributes only. */
+typedef void dropped_fn(const char *path, bool names_only, void *arg);
 
 /* window: files fetched at once. NULL and err on failure. */
 struct jobs *jobs_new(struct stack *stack, struct prefetch *prefetch, int window,

@@ -281,23 +281,36 @@ int store_backing(struct store *st, const struct object *obj, int *ret_fd)
 	return st->ops->backing(st, obj, ret_fd);
 }
 
-int store_drop(struct store *st, const char *name)
+static int drop_all(struct store *st, const char *name, bool names_only)
 {
 	int first = 0;
 
 	if (!store_name_valid(name))
 		return -ENOENT;
 	for (; st; st = st->lower) {
-		if (!st->ops->drop)
+		int (*drop)(struct store *, const char *) = names_only ? st->ops->forget
+								       : st->ops->drop;
+
+		if (!drop)
 			continue;
 		int64_t start_ns = clock_now_ns();
-		int r = st->ops->drop(st, name);
+		int r = drop(st, name);
 
 		finish(st, STORE_DROP, start_ns, r);
 		if (r < 0 && !first)
 			first = r;
 	}
 	return first;
+}
+
+int store_drop(struct store *st, const char *name)
+{
+	return drop_all(st, name, false);
+}
+
+int store_forget(struct store *st, const char *name)
+{
+	return drop_all(st, name, true);
 }
 
 static int copy_sink(void *arg, const void *data, size_t len)

@@ -144,6 +144,8 @@ struct store_ops {
 
 	/* Forgets name (a file, a folder with all below it; "" everything). */
 	int (*drop)(struct store *st, const char *name);
+	/* The same of attributes and listings alone. */
+	int (*forget)(struct store *st, const char *name);
 
 	/* Adds members of its own to the layer's statistics object; counters are there already. */
 	void (*describe)(struct store *st, json_t *into);
@@ -186,7 +188,9 @@ int extent_read(const struct extent *ext, void *buf);
 int extent_check(const struct extent *ext, const void *whole);
 int store_prefetch(struct store *st, const struct object *obj, uint64_t off, uint64_t len);
 int store_backing(struct store *st, const struct object *obj, int *ret_fd);
-int store_drop(struct store *st, const char *name); /* every layer of the stack */
+/* Every layer of the stack. */
+int store_drop(struct store *st, const char *name);
+int store_forget(struct store *st, const char *name);
 
 /* fetch and copy into buf, len bytes. */
 int store_read(struct store *st, const struct object *obj, uint64_t off, void *buf, size_t len);

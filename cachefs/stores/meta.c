@@ -331,6 +331,7 @@ const struct store_ops meta_ops = {
 	.list = meta_list,
 	.listing = meta_listing,
 	.drop = meta_drop,
+	.forget = meta_drop,
 	.describe = meta_describe,
 };
 

@@ -103,6 +103,27 @@ start data -o disk.path=tier
 is layers.meta.snapshot.loaded -ge 300
 stop
 
+# ---- refresh: what is new is seen, and no byte is fetched again that still is right ----
+start data -o disk.path=tier
+cachefs-ctl warm "$M" >/dev/null
+stop
+echo new >data/b/new
+echo other >data/b/only
+start data -o disk.path=tier
+[ "$(ls "$M/b")" = only ]
+[ "$(cachefs-ctl refresh "$M" b)" = 'refresh: b' ]
+[ "$(ls "$M/b" | tr '\n' ' ')" = 'new only ' ]
+[ "$(cachefs-ctl refresh "$M")" = 'refresh: all names and attributes' ]
+diff -r data "$M"
+is origin.bytes -eq 10
+not cachefs-ctl refresh "$M" none 2>said
+grep -q 'refresh failed for 1 files or folders; the first: none: No such file' said
+stop
+start data -o disk.path=tier
+diff -r data "$M"
+is origin.bytes -eq 0
+stop
+
 # ---- a damaged one is told, counted, and the mount asks ----
 for f in tier/cachefs-*/meta; do printf x | dd of="$f" bs=1 seek=200 conv=notrunc 2>/dev/null; done
 start data -o disk.path=tier,log.file="$T/log2"

@@ -224,6 +224,9 @@ static void test_dropped_is_asked_again(void **state)
 	assert_int_equal(store_drop(f.top, "d1"), 0);
 	assert_int_equal(stat_now(&f, "d1/f12"), -EAGAIN);
 	assert_int_equal(stat_now(&f, "d2/f20"), 0);
+	assert_int_equal(store_forget(f.top, "d2/f20"), 0);
+	assert_int_equal(stat_now(&f, "d2/f20"), -EAGAIN);
+	assert_int_equal(store_forget(f.top, "../d2"), -ENOENT);
 	close_fixture(&f);
 }
 
