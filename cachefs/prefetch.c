@@ -12,6 +12,8 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
+#define FLYING_MAX                                                                                 \
+	(32 << 20) /* bytes fetched at once: what does not land in the tier takes memory of its own */
 #define GUESS_FIRST (128 << 10) /* bytes of a file before any is known */
 #define REFUSED_MAX 32          /* pieces in a row that the tier did not keep: it is full */
 
@@ -36,6 +38,7 @@ struct prefetch {
 	pthread_mutex_t lock;   /* all below */
 	pthread_cond_t changed;
 	struct window window;
+	uint64_t in_flight_bytes;        /* as far as sizes are known */
 	int in_flight, refused, cursors; /* cursors: that wait */
 	bool waiting;
 	char *path; /* of the plan that is watched */
@@ -49,9 +52,9 @@ struct prefetch {
 struct fetch {
 	struct prefetch *pf;
 	const _Atomic bool *stop;
-	uint64_t n, block, where;
-	struct object obj; /* version 0: not known */
-	bool last;         /* of its line */
+	uint64_t n, block, where, bytes; /* bytes: as it was counted */
+	struct object obj;               /* version 0: not known */
+	bool last;                       /* of its line */
 	char name[];
 };
 
@@ -133,6 +136,20 @@ static void take_result(
 	count_fetched(pf, r, added);
 }
 
+/* Locked, both. */
+static void begin_flight(struct prefetch *pf, struct fetch *f, uint64_t bytes)
+{
+	f->bytes = bytes;
+	pf->in_flight++;
+	pf->in_flight_bytes += bytes;
+}
+
+static void end_flight(struct prefetch *pf, const struct fetch *f)
+{
+	pf->in_flight--;
+	pf->in_flight_bytes -= f->bytes;
+}
+
 static void run_fetch(void *arg)
 {
 	struct fetch *f = arg;
@@ -148,7 +165,7 @@ static void run_fetch(void *arg)
 		f->last = r < 0;
 	}
 	take_result(pf, f, r, r < 0 ? 0 : len, added);
-	pf->in_flight--;
+	end_flight(pf, f);
 	pthread_cond_broadcast(&pf->changed);
 	pthread_mutex_unlock(&pf->lock);
 	free(f);
@@ -199,7 +216,7 @@ static void send(struct prefetch *pf, struct fetch *f)
 		return;
 	pthread_mutex_lock(&pf->lock);
 	take_result(pf, f, r, 0, 0);
-	pf->in_flight--;
+	end_flight(pf, f);
 	pthread_mutex_unlock(&pf->lock);
 	free(f);
 }
@@ -223,9 +240,15 @@ static void renew_piece(
 	f->n = n;
 	f->block = p->block;
 	pthread_mutex_lock(&pf->lock);
-	pf->in_flight++;
+	begin_flight(pf, f, p->pages * WINDOW_PAGE);
 	pthread_mutex_unlock(&pf->lock);
 	send(pf, f);
+}
+
+static bool too_many(const struct prefetch *pf, uint64_t bytes)
+{
+	return pf->in_flight >= pf->most ||
+	       (pf->in_flight && pf->in_flight_bytes + bytes > FLYING_MAX);
 }
 
 /* Locked; not meanwhile. */
@@ -233,7 +256,7 @@ static void renew(struct prefetch *pf, const _Atomic bool *stop)
 {
 	uint64_t n;
 
-	while (pf->in_flight < pf->most && window_renew(&pf->window, &n)) {
+	while (!too_many(pf, 0) && window_renew(&pf->window, &n)) {
 		struct window_piece p = *window_piece(&pf->window, n);
 
 		pthread_mutex_unlock(&pf->lock);
@@ -249,7 +272,7 @@ static bool wait_for_room(struct prefetch *pf, const _Atomic bool *stop, uint64_
 
 	renew(pf, stop);
 	while (!*stop && !pf->progress.full &&
-		(!(room = has_room(pf, bytes)) || pf->in_flight >= pf->most)) {
+		(!(room = has_room(pf, bytes)) || too_many(pf, bytes))) {
 		pf->progress.pacing = !room && !pf->in_flight;
 		pf->waiting = true;
 		pthread_cond_wait(&pf->changed, &pf->lock);
@@ -282,7 +305,7 @@ static void start_fetch(struct prefetch *pf, struct fetch *f, uint64_t bytes)
 	if (held)
 		take_result(pf, f, 0, bytes, 0);
 	else
-		pf->in_flight++;
+		begin_flight(pf, f, bytes);
 	if (held && pf->cursors)
 		pthread_cond_broadcast(&pf->changed);
 	pthread_mutex_unlock(&pf->lock);
@@ -518,7 +541,8 @@ static bool change_plan(struct prefetch *pf, struct prefetch_cursor *c)
 static bool within_budget(
 	struct prefetch *pf, struct prefetch_cursor *c, const struct window_piece *p)
 {
-	uint64_t given = window_given(&pf->window, c->budget / 4) + 4096 * (uint64_t)p->pages;
+	uint64_t given = window_given(&pf->window, c->budget / 4) +
+			 WINDOW_PAGE * (uint64_t)p->pages;
 
 	c->ahead = given > (c->ahead ? c->budget / 4 * 3 : c->budget);
 	return !c->ahead;
@@ -527,7 +551,7 @@ static bool within_budget(
 /* One in so many bytes is left out, but no more than one in eight pieces. Locked. */
 static bool leave_out(struct prefetch_cursor *c, const struct window_piece *p)
 {
-	c->since += 4096 * (uint64_t)p->pages;
+	c->since += WINDOW_PAGE * (uint64_t)p->pages;
 	c->pieces++;
 	if (!c->unheard || c->since < c->unheard || c->pieces < 8)
 		return false;
@@ -649,6 +673,6 @@ json_t *prefetch_stats(struct prefetch *pf)
 	json_object_set_new(into, "ahead_bytes",
 		json_integer(pf->watching ? (json_int_t)window_bytes(&pf->window) : 0));
 	json_object_set_new(
-		into, "window_bytes", json_integer((json_int_t)pf->window.limit * 4096));
+		into, "window_bytes", json_integer((json_int_t)pf->window.limit * WINDOW_PAGE));
 	return into;
 }

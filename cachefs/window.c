@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define SIZE_FIRST 4096
-#define PAGE 4096
+#define PAGE WINDOW_PAGE
 #define PAGES_MAX UINT16_MAX
 
 int window_init(struct window *w, uint64_t limit_bytes)

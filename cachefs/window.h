@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define WINDOW_PAGE 4096u
 #define WINDOW_PIECES_MAX (1u << 20)
 #define WINDOW_FRONTS 4
 
