@@ -18,7 +18,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cachefs/cache.h"
@@ -27,6 +26,7 @@
 #include "cachefs/stores/disk_log.h"
 #include "cachefs/stores/disk_read.h"
 #include "cachefs/stores/disk_scrub.h"
+#include "cachefs/stores/disk_write.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -216,40 +216,22 @@ static int disk_backing(struct store *st, const struct object *obj, int *ret_fd)
 
 /* ---- filling ---- */
 
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x00000080
-#endif
-
-/* Writes and leaves nothing in the page cache: there and then where the filesystem cannot do it. pad:
- * zeros up to a whole page; or a write behind an odd end brings the page of that end back to clear
- * its rest, and there it stays. */
-static int write_dropping(int fd, const void *data, size_t len, off_t off, size_t pad)
+/* What may be lent to the kernel is read through pages of its own. */
+static enum written_pages pages_of(const struct disk *d, const struct disk_file *f)
 {
-	static const char zeros[SPACE_ALIGN];
-	struct iovec iov[2] = {{(void *)(uintptr_t)data, len}, {(void *)(uintptr_t)zeros, pad}};
-	int r;
-
-	if (pwritev2(fd, iov, 2, off, RWF_DONTCACHE) == (ssize_t)(len + pad))
-		return 0;
-	r = file_pwrite_all(fd, data, len, off);
-	sync_file_range(fd, off, (off_t)len,
-		SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
-	posix_fadvise(fd, off, (off_t)len, POSIX_FADV_DONTNEED);
-	return r;
+	if (!d->drop_pages || (!f->packed && d->lends))
+		return PAGES_KEEP;
+	return d->files.exact ? PAGES_NOTHING : PAGES_BEHIND;
 }
 
 static int write_block(struct disk *d, struct block *b, const void *data)
 {
 	struct disk_file *f = files_of(&d->files, b);
-	off_t off = files_offset(&d->cache, b);
 	int fd, r = files_get(&d->files, f, &fd);
 
 	if (r < 0)
 		return r;
-	r = d->drop_pages && (f->packed || !d->lends)
-		    ? write_dropping(
-			      fd, data, b->len, off, f->packed ? space_round(b->len) - b->len : 0)
-		    : file_pwrite_all(fd, data, b->len, off);
+	r = disk_write(f, fd, data, b->len, files_offset(&d->cache, b), pages_of(d, f));
 	files_put(&d->files, f);
 	return r;
 }

@@ -32,12 +32,13 @@ struct region {
 
 struct disk_file {
 	uint32_t id;
-	bool packed, dead;      /* dead: to be unlinked; the cache's lock */
-	struct space space;     /* packed; the cache's lock */
-	int fd, users;          /* files->lock; fd -1: closed */
-	int direct;             /* opened with O_DIRECT; files->lock; -1: closed, -2: cannot be */
-	struct region *around;  /* packed: see disk_read.h */
-	struct disk_file *next; /* dead ones; the cache's lock */
+	bool packed, dead;        /* dead: to be unlinked; the cache's lock */
+	struct space space;       /* packed; the cache's lock */
+	int fd, users;            /* files->lock; fd -1: closed */
+	int direct;               /* opened with O_DIRECT; files->lock; -1: closed, -2: cannot be */
+	struct region *around;    /* packed: see disk_read.h */
+	_Atomic uint32_t writing; /* see disk_write.c */
+	struct disk_file *next;   /* dead ones; the cache's lock */
 };
 
 struct disk_files {
