@@ -29,6 +29,7 @@
 #include "common/topology.h"
 
 #define LOOSE (1ull << 63)        /* in a cookie: the rest is a struct loose */
+#define OFFERED (1ull << 62)      /* in a cookie: the tier below has the extent, to write it */
 #define LOOSE_KEPT_MAX (32 << 20) /* loose bytes up to which they wait for tiers below */
 
 /* mem.capacity=auto: of the memory that is free. */
@@ -43,8 +44,9 @@ struct mem {
 	struct space space; /* cache.lock */
 	int64_t timeout_ns;
 	_Atomic int64_t loose_bytes;
-	struct seen seen;    /* last NULL: nothing is promoted */
-	mem_queue_fn *queue; /* NULL: no prefetch */
+	_Atomic int64_t offered_bytes; /* of the region, pinned while the tier below writes them */
+	struct seen seen;              /* last NULL: nothing is promoted */
+	mem_queue_fn *queue;           /* NULL: no prefetch */
 	void *queue_arg;
 };
 
@@ -80,16 +82,31 @@ static void lend_block(struct mem *m, struct block *b, uint64_t off, size_t len,
 	ret->mem = m->region + b->where + ret->off;
 }
 
+/* Offers a pinned block to the tiers below. 0: they have its pin now. Half of the memory at most waits for them: when
+ * all of it did, what is fetched ahead would have no place. */
+static int offer_block(struct mem *m, struct block *b, const struct object *obj, uint64_t off)
+{
+	struct extent ext;
+	bool room = atomic_fetch_add(&m->offered_bytes, b->len) + b->len <=
+		    (int64_t)m->cache.capacity / 2;
+
+	lend_block(m, b, off, b->len, &ext);
+	ext.cookie |= OFFERED;
+	int r = room ? store_keep(m->base.lower, obj, off, &ext) : -EAGAIN;
+
+	if (r < 0)
+		atomic_fetch_sub(&m->offered_bytes, b->len);
+	return r;
+}
+
 static int mem_demote(struct cache *c, struct block *b)
 {
 	struct mem *m = container_of(c, struct mem, cache);
 	uint64_t off = (uint64_t)b->number * c->block_size;
 	struct object obj = {
 		.name = b->file->name, .version = b->file->version, .size = b->file->size};
-	struct extent ext;
 
-	lend_block(m, b, off, b->len, &ext);
-	return store_keep(m->base.lower, &obj, off, &ext);
+	return offer_block(m, b, &obj, off);
 }
 
 static const struct cache_ops mem_cache_ops = {
@@ -238,16 +255,19 @@ static void mem_put(struct store *st, struct extent *ext)
 
 	if (ext->cookie & LOOSE) {
 		loose_put(m, (struct loose *)(uintptr_t)(ext->cookie & ~LOOSE));
-	} else {
-		cache_unpin(&m->cache, extent_block(&m->cache, ext));
+		return;
 	}
+	if (ext->cookie & OFFERED)
+		atomic_fetch_sub(&m->offered_bytes, (int64_t)ext->len);
+	ext->cookie &= ~OFFERED;
+	cache_unpin(&m->cache, extent_block(&m->cache, ext));
 }
 
 static void mem_reject(struct store *st, struct extent *ext)
 {
 	struct mem *m = container_of(st, struct mem, base);
 
-	if (!(ext->cookie & LOOSE))
+	if (!(ext->cookie & (LOOSE | OFFERED)))
 		cache_reject(&m->cache, extent_block(&m->cache, ext));
 }
 
@@ -317,26 +337,19 @@ static int find_place(struct landing *l)
 	return 0;
 }
 
-/* Takes the pin of a whole block over. */
-static int offer_block(struct mem *m, struct block *b, const struct object *obj, uint64_t off)
-{
-	struct extent ext;
-
-	lend_block(m, b, off, b->len, &ext);
-	int r = store_keep(m->base.lower, obj, off, &ext);
-
-	if (r < 0)
-		extent_put(&ext);
-	return r;
-}
-
 int mem_offer(struct store *st, const struct object *obj, uint64_t off)
 {
 	struct mem *m = container_of(st, struct mem, base);
 	uint32_t number = block_number(&m->cache, off);
 	struct block *b = cache_pin(&m->cache, obj, number, false);
 
-	return b ? offer_block(m, b, obj, (uint64_t)number * m->cache.block_size) : -EAGAIN;
+	if (!b)
+		return -EAGAIN;
+	int r = offer_block(m, b, obj, (uint64_t)number * m->cache.block_size);
+
+	if (r < 0)
+		cache_unpin(&m->cache, b);
+	return r;
 }
 
 static void offer_loose(struct landing *l)

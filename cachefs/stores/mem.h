@@ -32,7 +32,7 @@ typedef int mem_queue_fn(void *arg, struct flight *f);
 void mem_set_queue(struct store *st, mem_queue_fn *queue, void *arg);
 
 /* Offers the block at off to the tiers below, as after a fetch: see store_ops.keep. -EAGAIN: it is
- * not in memory. */
+ * not in memory, or half of that waits for them already. */
 int mem_offer(struct store *st, const struct object *obj, uint64_t off);
 
 #endif

@@ -12,6 +12,11 @@ static uint64_t size_of(int file)
 	return (8 << 20) + 100;
 }
 
+static uint64_t huge(int file)
+{
+	return 128 << 20;
+}
+
 struct fixture {
 	struct config *cfg;
 	struct null_origin *origin;
@@ -227,6 +232,65 @@ static void test_queued_flight_is_filled_by_who_waits(void **state)
 	close_fixture(&f);
 }
 
+/* A tier that takes blocks and never comes to writing them. */
+struct slow_tier {
+	struct store base;
+	struct null_origin *origin;
+	pthread_mutex_t lock;
+	struct extent kept[256];
+	int n;
+};
+
+static int slow_keep(struct store *st, const struct object *obj, uint64_t off, struct extent *ext)
+{
+	struct slow_tier *t = container_of(st, struct slow_tier, base);
+
+	HOLD(&t->lock);
+	t->kept[t->n++] = *ext;
+	return 0;
+}
+
+static void slow_stop(struct store *st)
+{
+	struct slow_tier *t = container_of(st, struct slow_tier, base);
+
+	for (int i = 0; i < t->n; i++)
+		extent_put(&t->kept[i]);
+}
+
+static void slow_close(struct store *st)
+{
+	struct slow_tier *t = container_of(st, struct slow_tier, base);
+
+	t->origin->base.ops->close(&t->origin->base);
+	store_done(st);
+}
+
+/* Half of the memory stays for what comes: each block is fetched once, ahead of its reader too. */
+static void test_a_slow_tier_pins_half_of_memory(void **state)
+{
+	static const struct store_ops ops = {
+		.name = "slow", .keep = slow_keep, .stop = slow_stop, .close = slow_close};
+	struct slow_tier tier = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct config *cfg = test_config("cache.stack=mem mem.capacity=32M http.streams=8");
+	struct err err = {0};
+	struct object obj;
+	char name[32];
+
+	tier.origin = null_origin_new(10, 10, huge);
+	null_origin_object(tier.origin, 3, name, &obj);
+	assert_int_equal(store_init(&tier.base, &ops, &tier.origin->base), 0);
+	struct stack *s = stack_open_over(cfg, &tier.base, "slow", &err);
+
+	assert_non_null(s);
+	for (uint64_t off = 0; off < 128 << 20; off += 128 << 10)
+		assert_int_equal(test_read(s, &obj, off, 128 << 10), 0);
+	assert_int_equal(tier.n, 16);
+	assert_int_equal(tier.origin->fetches, 128);
+	stack_close(s);
+	config_free(cfg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_failed_fetch_fails_its_readers),
 		cmocka_unit_test(test_old_version_is_stale),
 		cmocka_unit_test(test_queued_flight_is_filled_by_who_waits),
+		cmocka_unit_test(test_a_slow_tier_pins_half_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
