@@ -33,6 +33,11 @@ without_reads()
 	[ $((after - before)) -le 2 ] || fail "$*: $((after - before)) READs"
 }
 
+letters()
+{
+	head -c $SIZE /dev/zero | tr '\0' "$1"
+}
+
 tier_bytes()
 {
 	du -s --block-size=1 "$1" | cut -f1
@@ -210,14 +215,14 @@ stop
 
 # ---- changed at the origin while open ----
 rm -rf tier
-printf 'a%.0s' $(seq $SIZE) >data/changes
+letters a >data/changes
 start_on tier meta.expiration=300ms
 warm changes
 exec 3<"$M/changes"
 is fuse.passthrough_opens -eq 1
-printf 'b%.0s' $(seq $SIZE) >new
+letters b >new
 mv new data/changes
-printf 'a%.0s' $(seq $SIZE) >old
+letters a >old
 seen()
 {
 	cmp -s data/changes "$M/changes"

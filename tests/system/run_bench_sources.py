@@ -193,6 +193,10 @@ def test_the_page_cache_is_seen(bench):
     free = by_source(bench, "any")[source]
     assert free["page_cache"]["asked"] is None and free["page_cache"]["verified"]
     assert "page-cache-served" not in free["doubts"]
+    if source == "cached":  # pages that no reader of the mount can drop are kept out
+        bench.run(*args, "--fuse.open_mode=auto", "--disk.page_cache=auto", "-o", "auto")
+        auto = by_source(bench, "auto")[source]
+        assert auto["counters"][-1]["counters"]["cachefs"]["fuse"]["mode"] == "noopen", auto["counters"][-1]
 
 
 bench_lib.main([
