@@ -22,7 +22,7 @@ static bool wants_passthrough(const struct fs *fs)
 
 #define NO_TIER                                                                                    \
 	"no files that the kernel could read: it takes a disk tier without throttle, delay or "    \
-	"fault above and with disk.page_cache=keep"
+	"fault above and without disk.page_cache=drop"
 
 void fs_open_init(
 	struct fs *fs, const void *request, size_t request_len, void *answer, size_t answer_len)

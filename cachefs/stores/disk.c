@@ -208,7 +208,7 @@ static int disk_backing(struct store *st, const struct object *obj, int *ret_fd)
 		return r;
 	if (ret_fd)
 		r = files_seal(&d->files, files_of(&d->files, b), obj->size, ret_fd);
-	if (r < 0)
+	if (r == -EIO || r == -ENOENT) /* else it may be lent another time */
 		cache_reject(&d->cache, b);
 	cache_unpin(&d->cache, b);
 	return r;

@@ -272,6 +272,8 @@ int files_get_direct(struct disk_files *fs, struct disk_file *f)
 		f->direct = openat(fs->dir, name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
 		if (f->direct < 0)
 			f->direct = DESCRIPTOR_IMPOSSIBLE;
+		else
+			fs->open++;
 	}
 	return f->direct;
 }
@@ -289,6 +291,7 @@ void files_put(struct disk_files *fs, struct disk_file *f)
 	if (f->direct >= 0) {
 		direct = f->direct;
 		f->direct = DESCRIPTOR_NONE;
+		fs->open--;
 	}
 	fs->open--;
 }
@@ -357,10 +360,9 @@ void files_reap(struct disk_files *fs, struct cache *c)
 	while ((f = take_dead(fs, c))) {
 		files_unlink(fs, f);
 		free_id(fs, c, f);
-		if (f->fd >= 0) {
-			HOLD(&fs->lock);
-			fs->open--;
-		}
+		pthread_mutex_lock(&fs->lock);
+		fs->open -= (f->fd >= 0) + (f->direct >= 0);
+		pthread_mutex_unlock(&fs->lock);
 		file_free(f);
 	}
 }

@@ -2,6 +2,8 @@
 /* Files of the disk tier that the kernel reads by itself: whole and verified, never written again. */
 #include "tests/test_disk.h"
 
+#include <sys/resource.h>
+
 #define LARGE 7 /* number of an object with a file of its own */
 
 static int back(struct fixture *f, int n, int *ret_fd)
@@ -88,6 +90,29 @@ static void test_lent_files_go_whole(void **state)
 	assert_int_equal(back(&f, 3, &fd[0]), 0);
 	assert_backs(&f, 3, fd[0]);
 	close(fd[0]);
+	close_last(&f);
+}
+
+/* What is in short supply for a moment is no reason to give a whole file up. */
+static void test_no_descriptor_is_no_loss(void **state)
+{
+	struct rlimit all, none;
+	struct fixture f;
+	int fd;
+
+	open_first(&f, "");
+	warm_one(&f, 3);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){0, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int r = back(&f, 3, &fd);
+
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(r, -EMFILE);
+	assert_int_equal(test_counter(f.stack, "disk", "crc_errors"), 0);
+	assert_int_equal(back(&f, 3, &fd), 0);
+	assert_backs(&f, 3, fd);
+	close(fd);
 	close_last(&f);
 }
 
@@ -306,6 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_files_are_lent),
 		cmocka_unit_test(test_lent_files_go_whole),
+		cmocka_unit_test(test_no_descriptor_is_no_loss),
 		cmocka_unit_test(test_lending_counts_as_a_use),
 		cmocka_unit_test(test_unverified_files_are_not_lent),
 		cmocka_unit_test(test_sealed_files_stay_sealed),

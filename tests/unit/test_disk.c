@@ -2,11 +2,14 @@
 /* The disk tier: what survives a restart, a kill, a damaged index, damaged data and a full disk. */
 #include "tests/test_disk.h"
 
+#include "cachefs/stores/disk_files.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -217,6 +220,43 @@ static void test_folder_is_private(void **state)
 	tier_path(&f, "", path);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0700);
+	close_last(&f);
+}
+
+static uint64_t size_of_many(int file)
+{
+	return PACKED_MAX + 1;
+}
+
+/* Those past the page cache count, too: what the tier leaves of the limit is the streams'. */
+static void test_descriptors_are_bounded(void **state)
+{
+	enum { MANY = 80 };
+	struct rlimit all, few = {.rlim_cur = 130};
+	struct fixture f = {.dir = "/tmp/disk-XXXXXX"};
+	char settings[256], name[32];
+	struct object obj;
+	int used = 0;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few.rlim_max = all.rlim_max;
+	assert_non_null(mkdtemp(f.dir));
+	snprintf(settings, sizeof(settings),
+		"cache.stack=mem,disk mem.capacity=0 disk.path=%s disk.page_cache=drop cache.fill=sync",
+		f.dir);
+	f.cfg = test_config(settings);
+	f.origin = null_origin_new(MANY, 10, size_of_many);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	f.stack = test_stack(f.cfg, f.origin);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	for (int i = 0; i < MANY; i++) {
+		null_origin_object(f.origin, i, name, &obj);
+		assert_int_equal(stack_warm(f.stack, &obj, NULL), 0);
+		assert_true(test_held(f.stack, &obj, 0, (size_t)obj.size));
+	}
+	for (int fd = 0; fd < 1000; fd++)
+		used += fcntl(fd, F_GETFD) >= 0;
+	assert_in_range(used, 0, 65 + 20);
 	close_last(&f);
 }
 
@@ -460,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_policy_none_keeps_what_came_first),
 		cmocka_unit_test(test_second_user_is_refused),
 		cmocka_unit_test(test_folder_is_private),
+		cmocka_unit_test(test_descriptors_are_bounded),
 		cmocka_unit_test(test_unwritable_tier_is_gone_round),
 		cmocka_unit_test(test_index_is_compacted),
 		cmocka_unit_test(test_full_disk_is_gone_round),
