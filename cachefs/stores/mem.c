@@ -505,6 +505,8 @@ bool mem_keeps(struct store *st, const struct object *obj, uint64_t off)
 	bool keeps = cache_admits(
 		&m->cache, block_len(&m->cache, obj, block_number(&m->cache, off)));
 
+	if (!keeps && atomic_load(&m->loose_bytes) > LOOSE_KEPT_MAX)
+		return false;
 	for (st = st->lower; st && !keeps; st = st->lower)
 		keeps = st->ops->keep && counter_get(st->counters, LAYER_capacity_bytes) > 0;
 	return keeps;
