@@ -82,13 +82,13 @@ static void lend_block(struct mem *m, struct block *b, uint64_t off, size_t len,
 	ret->mem = m->region + b->where + ret->off;
 }
 
-/* Offers a pinned block to the tiers below. 0: they have its pin now. Half of the memory at most waits for them: when
- * all of it did, what is fetched ahead would have no place. */
+/* Offers a pinned block to the tiers below. 0: they have its pin now. Half of the memory at most waits for them, or one
+ * block: when all of it did, what is fetched ahead would have no place. */
 static int offer_block(struct mem *m, struct block *b, const struct object *obj, uint64_t off)
 {
 	struct extent ext;
-	bool room = atomic_fetch_add(&m->offered_bytes, b->len) + b->len <=
-		    (int64_t)m->cache.capacity / 2;
+	int64_t waiting = atomic_fetch_add(&m->offered_bytes, b->len);
+	bool room = !waiting || waiting + b->len <= (int64_t)m->cache.capacity / 2;
 
 	lend_block(m, b, off, b->len, &ext);
 	ext.cookie |= OFFERED;
