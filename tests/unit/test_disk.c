@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -427,6 +428,50 @@ static void test_nothing_is_read_along_where_nothing_may_stay(void **state)
 	}
 }
 
+/* Bytes of the first segment in the page cache. */
+static size_t resident(struct fixture *f)
+{
+	unsigned char page[4096];
+	char path[128];
+	struct stat st;
+	size_t n = 0;
+
+	tier_path(f, "seg-00000000", path);
+	AUTO(close) int fd = open(path, O_RDONLY);
+
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_in_range(st.st_size, 1 << 20, sizeof(page) * 4096);
+	void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	assert_int_equal(mincore(map, (size_t)st.st_size, page), 0);
+	munmap(map, (size_t)st.st_size);
+	for (off_t i = 0; i < (st.st_size + 4095) / 4096; i++)
+		n += page[i] & 1 ? 4096 : 0;
+	return n;
+}
+
+static void test_what_was_read_does_not_stay_a_second_time(void **state)
+{
+	static const struct {
+		const char *settings;
+		size_t least, most; /* of 2.9 MB */
+	} cases[] = {{"disk.page_cache=drop", 0, 0},
+		{"disk.page_cache=auto disk.read_around=0", 0, 0},
+		{"disk.page_cache=auto", 0, 400 << 10}, {"disk.page_cache=keep", 2 << 20, 4 << 20},
+		{"disk.page_cache=auto fuse.open_mode=direct", 2 << 20, 4 << 20}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fixture f;
+
+		open_cold(&f, cases[i].settings);
+		assert_int_equal(resident(&f), 0);
+		assert_int_equal(count_held(&f), FILES);
+		assert_in_range(resident(&f), cases[i].least, cases[i].most);
+		close_last(&f);
+	}
+}
+
 /* Every way of reading gives the right bytes, cold and again. */
 static void test_all_ways_of_reading_agree(void **state)
 {
@@ -508,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_neighbours_are_read_along),
 		cmocka_unit_test(test_reading_around_ends_with_its_credit),
 		cmocka_unit_test(test_nothing_is_read_along_where_nothing_may_stay),
+		cmocka_unit_test(test_what_was_read_does_not_stay_a_second_time),
 		cmocka_unit_test(test_all_ways_of_reading_agree),
 		cmocka_unit_test(test_killed_at_any_time_gives_no_wrong_byte),
 	};
