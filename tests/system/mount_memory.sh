@@ -83,3 +83,14 @@ until_true compare layers.disk.fill_queue -eq 0
 echo "$FILES files: $((($(used) - empty - CAPACITY) * 1048576 / FILES)) bytes each beside mem.capacity; threads $(stat_of fuse.threads)"
 stop
 kill $REMOTE
+
+# ---- a limit below mem.capacity is told of ----
+until_true rmdir "$G"
+mkdir "$G"
+limit=$G/memory.limit_in_bytes
+[ -e "$limit" ] || limit=$G/memory.max
+echo 100M >"$limit"
+sh -c 'echo $$ >"$0/cgroup.procs" && exec cachefs "$@"' "$G" data "$M" -o mem.capacity=200M 2>said
+PID=$(stat_of pid)
+grep -q "mem.capacity: .* is more than the cgroup's memory limit of .*; give less, or auto" said || fail "not told of the limit: $(cat said)"
+stop
