@@ -160,6 +160,26 @@ static void clear_singles(struct meta_table *t, struct folder *f)
 	f->buckets = f->singles = 0;
 }
 
+/* Those that a listing of this time says something newer about. */
+static void drop_older_singles(struct meta_table *t, struct folder *f, int64_t stamp_ns)
+{
+	for (size_t i = 0; i < f->buckets; i++)
+		for (uint32_t *link = &f->single[i]; *link;) {
+			struct single *s = single_at(t, *link);
+
+			if (s->stamp_ns > stamp_ns && !s->stale) {
+				link = &s->next;
+				continue;
+			}
+			*link = s->next;
+			arena_free(&t->arena, s);
+			f->singles--;
+			t->entries--;
+		}
+	if (!f->singles)
+		clear_singles(t, f);
+}
+
 static void clear_listing(struct meta_table *t, struct folder *f)
 {
 	if (f->listing)
@@ -378,7 +398,7 @@ void table_put_listing(struct meta_table *t, const char *dir, struct listing *l,
 
 	if (!f)
 		return;
-	clear_singles(t, f);
+	drop_older_singles(t, f, stamp_ns);
 	clear_listing(t, f);
 	f->listing = listing_use(l);
 	f->stamp_ns = stamp_ns;

@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 
+#include "cachefs/listing.h"
+#include "cachefs/stores/meta_table.h"
+
 #define MS NSEC_PER_MSEC
 
 static uint64_t size_of(int file)
@@ -265,6 +268,34 @@ static void test_names_asked_one_by_one(void **state)
 	close_fixture(&f);
 }
 
+/* A listing takes its time: what was asked for since it began is newer. */
+static void test_listing_does_not_outdo_a_newer_answer(void **state)
+{
+	struct counter_set *count = calloc(1, sizeof(*count));
+	struct listing *l = listing_new();
+	struct object obj = {.name = "old", .version = 1};
+	struct meta_answer a;
+	struct meta_table t;
+
+	assert_int_equal(table_init(&t, 100, count), 0);
+	listing_add(l, &obj);
+	assert_int_equal(listing_finish(l), 0);
+	table_put(&t, "d/old", NULL, 10);
+	table_put(&t, "d/new", &obj, 30);
+	table_put_listing(&t, "d", l, 20);
+	assert_true(table_get(&t, "d/old", &a));
+	assert_false(a.absent);
+	assert_true(table_get(&t, "d/new", &a));
+	assert_false(a.absent);
+	table_put_listing(&t, "d", l, 40);
+	assert_true(table_get(&t, "d/new", &a));
+	assert_true(a.absent);
+	assert_int_equal(t.entries, 2); /* the folder and what is in it */
+	listing_put(l);
+	table_done(&t);
+	free(count);
+}
+
 static void test_bad_names_are_absent(void **state)
 {
 	static const char *const names[] = {"/d1", "d1/", "d1//f12", "../x", "d1/..", "."};
@@ -291,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_dropped_is_asked_again),
 		cmocka_unit_test(test_switched_off_asks_always),
 		cmocka_unit_test(test_names_asked_one_by_one),
+		cmocka_unit_test(test_listing_does_not_outdo_a_newer_answer),
 		cmocka_unit_test(test_bad_names_are_absent),
 	};
 
