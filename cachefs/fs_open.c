@@ -166,6 +166,34 @@ static int choose(struct fs *fs, const struct inode *node, struct open_answer *r
 	return 0;
 }
 
+/* What was read through FUSE's page cache and will be read from the tier's file from now on is there
+ * twice: the kernel forgets its copy. */
+static void forget_pages(struct fs *fs, uint64_t id)
+{
+	struct inode *node = inode_get(fs->inodes, id);
+	char name[INODE_NAME_BYTES];
+	struct object obj;
+
+	if (!node)
+		return;
+	inode_object(node, name, &obj);
+	if (!store_backing(stack_top(fs->stack), &obj, NULL))
+		notify_node(fs->notify, id);
+	inode_put(fs->inodes, node);
+}
+
+static void leave_file(struct fs *fs, uint64_t id)
+{
+	struct open_answer was;
+
+	if (!opens_leave(fs->open.opens, id, &was))
+		return;
+	if (was.way == PASSTHROUGH)
+		close_backing(fs, was.id);
+	else
+		forget_pages(fs, id);
+}
+
 static int reply_passthrough(fuse_req_t req, int32_t id)
 {
 	struct backing_open_out out = {
@@ -219,7 +247,7 @@ static void open_file(
 		r = reply_cached(fs, req, fi);
 	}
 	if (r < 0 && counted)
-		close_backing(fs, opens_leave(fs->open.opens, node->id));
+		leave_file(fs, node->id);
 }
 
 void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -250,6 +278,6 @@ void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 
 	if (fs->open.opens)
-		close_backing(fs, opens_leave(fs->open.opens, ino));
+		leave_file(fs, ino);
 	fuse_reply_err(req, 0);
 }

@@ -148,20 +148,19 @@ int opens_enter(struct opens *o, uint64_t node, int32_t id, struct open_answer *
 	return 0;
 }
 
-int32_t opens_leave(struct opens *o, uint64_t node)
+bool opens_leave(struct opens *o, uint64_t node, struct open_answer *ret)
 {
 	HOLD(&o->lock);
 	struct open_file **link = find(o, node), *f = *link;
 
 	if (!f || --f->handles)
-		return 0; /* not there: answered before NO_OPEN */
-	int32_t id = f->id;
-
+		return false; /* not there: answered before NO_OPEN */
+	*ret = answer(f);
 	*link = f->next;
 	o->files--;
-	o->passthrough -= id > 0;
+	o->passthrough -= f->id > 0;
 	free(f);
-	return id;
+	return true;
 }
 
 size_t opens_count(struct opens *o)

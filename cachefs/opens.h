@@ -51,8 +51,9 @@ bool opens_join(struct opens *o, uint64_t node, uint64_t size, struct open_answe
  * An id that is not the answer's stays the caller's. -ENOMEM: not counted. */
 int opens_enter(struct opens *o, uint64_t node, int32_t id, struct open_answer *ret);
 
-/* A RELEASE, or an answer that did not reach the kernel. Returns the id to close, else 0. */
-int32_t opens_leave(struct opens *o, uint64_t node);
+/* A RELEASE, or an answer that did not reach the kernel. True: that was the last, and *ret is how it was
+ * open; an id is to be closed then. */
+bool opens_leave(struct opens *o, uint64_t node, struct open_answer *ret);
 
 size_t opens_count(struct opens *o);       /* nodes that are open */
 size_t opens_passthrough(struct opens *o); /* of them PASSTHROUGH: ids in use */

@@ -132,6 +132,25 @@ for i in 1 2 3; do cmp data/small$i "$M/small$i"; done
 is fuse.fallback_small -eq 3
 until_true compare fuse.backings -eq 0
 
+# what was read through the page cache of the mount is forgotten there, attributes included, when the tier
+# has it: seen by the question for them
+cachefs-ctl drop "$M" large1 >/dev/null
+exec 3<"$M/large1"
+cat <&3 >/dev/null
+warm large1
+stat "$M/large1" >/dev/null
+asked=$(stat_of fuse.getattrs)
+stat "$M/large1" >/dev/null
+is fuse.getattrs -eq "$asked"
+exec 3<&-
+forgotten()
+{
+	stat "$M/large1" >/dev/null
+	compare fuse.getattrs -gt "$asked"
+}
+until_true forgotten
+cmp data/large1 "$M/large1"
+
 # dropped under an open handle: that reads on, and the room comes back when it is closed
 exec 3<"$M/large1" 4<"$M/large2"
 head -c 1000 <&3 | cmp -n 1000 - data/large1

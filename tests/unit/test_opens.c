@@ -13,6 +13,15 @@ static void assert_answer(struct open_answer a, enum open_way way, int32_t id)
 	assert_int_equal(a.id, id);
 }
 
+/* A RELEASE; the id to close, 0: none. */
+static int32_t close_one(struct opens *o, uint64_t node)
+{
+	struct open_answer was = {CACHED, 0};
+
+	opens_leave(o, node, &was);
+	return was.id;
+}
+
 /* An OPEN; id: what the caller would open it by. Returns the id that stays the caller's. */
 static int32_t open_by(
 	struct opens *o, uint64_t node, uint64_t size, int32_t id, enum open_way want)
@@ -54,14 +63,14 @@ static void test_last_closes(void **state)
 	for (int round = 1; round < 4; round++) {
 		for (int i = 0; i < 3; i++)
 			open_by(o, 5, LARGE, round, PASSTHROUGH);
-		assert_int_equal(opens_leave(o, 5), 0);
-		assert_int_equal(opens_leave(o, 5), 0);
-		assert_int_equal(opens_leave(o, 5), round);
+		assert_int_equal(close_one(o, 5), 0);
+		assert_int_equal(close_one(o, 5), 0);
+		assert_int_equal(close_one(o, 5), round);
 		assert_int_equal(opens_count(o), 0);
 		open_by(o, 5, LARGE, 0, CACHED); /* the way is free again */
-		assert_int_equal(opens_leave(o, 5), 0);
+		assert_int_equal(close_one(o, 5), 0);
 	}
-	assert_int_equal(opens_leave(o, 5), 0); /* of a node that is not open */
+	assert_int_equal(close_one(o, 5), 0); /* of a node that is not open */
 	opens_free(o);
 }
 
@@ -79,10 +88,27 @@ static void test_second_of_two_at_once_joins(void **state)
 	assert_int_equal(opens_enter(o, 6, 0, &a), 0);
 	assert_int_equal(opens_enter(o, 6, 3, &a), 0);
 	assert_answer(a, CACHED, 0);
-	assert_int_equal(opens_leave(o, 6), 0);
-	assert_int_equal(opens_leave(o, 6), 0);
+	assert_int_equal(close_one(o, 6), 0);
+	assert_int_equal(close_one(o, 6), 0);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(opens_leave(o, 5), i == 2);
+		assert_int_equal(close_one(o, 5), i == 2);
+	opens_free(o);
+}
+
+static void test_the_last_is_told_and_how_it_was_open(void **state)
+{
+	struct opens *o = opens_new(false);
+	struct open_answer was;
+
+	open_by(o, 5, LARGE, 0, CACHED);
+	open_by(o, 5, LARGE, 0, CACHED);
+	open_by(o, 6, LARGE, 2, PASSTHROUGH);
+	assert_false(opens_leave(o, 5, &was));
+	assert_true(opens_leave(o, 5, &was));
+	assert_answer(was, CACHED, 0);
+	assert_true(opens_leave(o, 6, &was));
+	assert_answer(was, PASSTHROUGH, 2);
+	assert_false(opens_leave(o, 6, &was));
 	opens_free(o);
 }
 
@@ -96,7 +122,7 @@ static void test_many_nodes(void **state)
 	assert_int_equal(opens_count(o), 4999);
 	assert_int_equal(opens_passthrough(o), 2500);
 	for (int node = 1; node < 5000; node++)
-		assert_int_equal(opens_leave(o, (uint64_t)node), node % 2 ? node : 0);
+		assert_int_equal(close_one(o, (uint64_t)node), node % 2 ? node : 0);
 	assert_int_equal(opens_count(o), 0);
 	opens_free(o);
 }
@@ -111,7 +137,7 @@ static bool asks_no_more(struct opens *o, int n, uint64_t size)
 			opens_enter(o, 9, 0, &a);
 		if (a.way == NO_OPEN)
 			return true;
-		opens_leave(o, 9);
+		close_one(o, 9);
 	}
 	return false;
 }
@@ -167,7 +193,7 @@ static void test_asking_goes_on_while_passthrough_is_open(void **state)
 
 	open_by(o, 5, 2 << 20, 3, PASSTHROUGH);
 	assert_false(asks_no_more(o, 4 * OPENS_WINDOW, SMALL));
-	assert_int_equal(opens_leave(o, 5), 3);
+	assert_int_equal(close_one(o, 5), 3);
 	assert_true(asks_no_more(o, 1, SMALL));
 	assert_int_equal(opens_count(o), 0);
 	opens_free(o);
@@ -182,7 +208,7 @@ static void test_no_more_is_for_who_was_at_it(void **state)
 	assert_true(asks_no_more(o, OPENS_WINDOW, SMALL));
 	assert_int_equal(opens_enter(o, 5, 4, &a), 0);
 	assert_answer(a, NO_OPEN, 0);
-	assert_int_equal(opens_leave(o, 5), 0);
+	assert_int_equal(close_one(o, 5), 0);
 	assert_int_equal(opens_passthrough(o), 0);
 	opens_free(o);
 }
@@ -201,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_first_chooses_the_way),
 		cmocka_unit_test(test_last_closes),
 		cmocka_unit_test(test_second_of_two_at_once_joins),
+		cmocka_unit_test(test_the_last_is_told_and_how_it_was_open),
 		cmocka_unit_test(test_many_nodes),
 		cmocka_unit_test(test_small_files_end_the_asking),
 		cmocka_unit_test(test_large_files_do_not),
