@@ -452,6 +452,20 @@ static void forget_progress(struct prefetch *pf)
 	pf->progress = (struct prefetch_progress){0};
 }
 
+/* As plan_check(), which may take long: until *stop. */
+static int count_lines(
+	const char *path, const _Atomic bool *stop, uint64_t *ret_lines, struct err *err)
+{
+	AUTO(plan) struct plan *p = plan_open(path, err);
+	struct plan_line line;
+	int r = p ? 1 : -EINVAL;
+
+	*ret_lines = 0;
+	while (r > 0 && !*stop && (r = plan_next(p, &line, err)) > 0)
+		++*ret_lines;
+	return r < 0 ? r : 0;
+}
+
 int prefetch_follow(
 	struct prefetch *pf, const char *path, const _Atomic bool *stop, struct err *err)
 {
@@ -460,7 +474,7 @@ int prefetch_follow(
 	uint64_t lines;
 
 	forget_progress(pf);
-	int r = plan ? plan_check(path, &lines, err) : -EINVAL;
+	int r = plan ? count_lines(path, stop, &lines, err) : -EINVAL;
 
 	if (r >= 0)
 		r = (pf->again = plan_open(path, err)) ? begin(pf, path, lines, err) : -EINVAL;
