@@ -309,7 +309,7 @@ void fs_readdirplus(
 }
 
 /* The kernel may keep a listing as long as it may keep a name. Answering ENOSYS saves the OPENDIRs
- * but keeps listings for ever, so only where names are kept for ever too. */
+ * and RELEASEDIRs of every folder but keeps listings for ever, so only where names are kept so too. */
 void fs_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -319,7 +319,7 @@ void fs_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			cfg->fuse.entry_timeout == KNOB_VALUE_AUTO;
 	struct inode *folder;
 
-	if (for_ever && fs->open.mode == OPEN_NOOPEN && fs->negotiated.no_opendir) {
+	if (for_ever && cfg->fuse.open_mode != OPEN_DIRECT && fs->negotiated.no_opendir) {
 		fuse_reply_err(req, ENOSYS);
 		return;
 	}
