@@ -4,7 +4,7 @@
 # hold, with and without pushing them into the page cache; and a cold epoch in random order from a throttled server.
 # Rounds are interleaved, each with a new mount; figures are medians.
 #
-#   FEEDRATE_BIN=build/release/bin FEEDRATE_BUILD=build/release tests/bench/plan.sh
+#   FEEDRATE_BIN=$PWD/build/release/bin FEEDRATE_BUILD=$PWD/build/release tests/bench/plan.sh
 #
 # ROUNDS=5  FILES=10000 (of 110 KB)  READERS=2 (first pass)  WORKERS=16 (epoch)  BANDWIDTH=1.25G  LATENCY=10ms
 # OPTIONS= (of every mount)  EPOCHS_ONLY=, PASSES_ONLY= (1: that part alone)
