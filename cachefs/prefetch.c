@@ -31,6 +31,7 @@ struct prefetch {
 	struct stack *stack;
 	struct counter_set *counters;
 	uint64_t block_size;
+	uint64_t flying_max;
 	uint64_t kept_free; /* bytes of the tier above its watermark */
 	int most;
 	_Atomic bool watching;  /* window is set up */
@@ -248,7 +249,7 @@ static void renew_piece(
 static bool too_many(const struct prefetch *pf, uint64_t bytes)
 {
 	return pf->in_flight >= pf->most ||
-	       (pf->in_flight && pf->in_flight_bytes + bytes > FLYING_MAX);
+	       (pf->in_flight && pf->in_flight_bytes + bytes > pf->flying_max);
 }
 
 /* Locked; not meanwhile. */
@@ -573,13 +574,30 @@ static bool leave_out(struct prefetch_cursor *c, const struct window_piece *p)
 	return true;
 }
 
+/* Readers who have overtaken the cursor: it goes on an eighth of its budget ahead of them, as both would
+ * only do the same work if it stayed beside them. Locked. */
+static void leap(struct prefetch *pf, struct prefetch_cursor *c)
+{
+	const struct window *w = &pf->window;
+	/* Where reads of what it gave are not seen, the tail lags; reads beyond it are. */
+	uint64_t front = c->unheard ? w->front[WINDOW_FRONTS - 1] : 0;
+	uint64_t from = front > w->tail ? front : w->tail;
+	const struct window_piece *first = window_piece(w, from), *p = first;
+	uint32_t lead = (uint32_t)(c->budget / 8 / WINDOW_PAGE);
+
+	if (c->next >= from)
+		return;
+	c->next = from;
+	while (p && p->at - first->at < lead)
+		p = window_piece(w, ++c->next);
+}
+
 /* The next piece; NULL: not yet. Locked. */
 static const struct window_piece *next_piece(struct prefetch *pf, struct prefetch_cursor *c)
 {
 	struct window *w = &pf->window;
 
-	if (c->next < w->tail)
-		c->next = w->tail;
+	leap(pf, c);
 	for (; c->next < w->head; c->next++) {
 		const struct window_piece *p = window_piece(w, c->next);
 
@@ -616,6 +634,16 @@ static bool find_next(struct prefetch *pf, struct prefetch_cursor *c, bool wait,
 	if (p)
 		*ret_where = p->where;
 	return p;
+}
+
+bool prefetch_unread(struct prefetch *pf, const struct prefetch_cursor *c, uint64_t n)
+{
+	HOLD(&pf->lock);
+	const struct window_piece *p = c->generation == pf->generation && pf->watching
+					       ? window_piece(&pf->window, n)
+					       : NULL;
+
+	return p && !p->read && n >= pf->window.tail;
 }
 
 void prefetch_return(struct prefetch *pf, const struct prefetch_cursor *c, uint64_t n)
@@ -655,6 +683,10 @@ struct prefetch *prefetch_new(
 	if (cfg->cache.watermark_high > 0)
 		pf->kept_free = (uint64_t)((1 - cfg->cache.watermark_high) *
 					   (double)stack_capacity(stack));
+	/* What waits for the disk tier lies in memory, and is fetched again when it does not fit. */
+	pf->flying_max = FLYING_MAX;
+	if (cfg->mem.capacity > 0 && (uint64_t)cfg->mem.capacity / 4 < FLYING_MAX)
+		pf->flying_max = (uint64_t)cfg->mem.capacity / 4;
 	pf->most = most > 1 ? most : 1;
 	pf->guess = GUESS_FIRST;
 	pthread_mutex_init(&pf->lock, NULL);

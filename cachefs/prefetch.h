@@ -56,6 +56,8 @@ struct prefetch_cursor {
  * 4096 bytes. wait: until there is one, or *stop (see prefetch_wake()). False: none. */
 bool prefetch_next(struct prefetch *pf, struct prefetch_cursor *c, bool wait,
 	const _Atomic bool *stop, char *name);
+/* Whether piece n that it gave is still to be read. */
+bool prefetch_unread(struct prefetch *pf, const struct prefetch_cursor *c, uint64_t n);
 /* Piece n that it gave was not brought closer. */
 void prefetch_return(struct prefetch *pf, const struct prefetch_cursor *c, uint64_t n);
 void prefetch_cursor_done(struct prefetch_cursor *c);

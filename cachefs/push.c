@@ -140,7 +140,8 @@ static void push_name(struct push *p, const struct candidate *c)
 	struct counter_set *count = &p->fs->counters;
 	uint64_t id = inode_id_of(p->fs->inodes, c->name);
 	struct inode *node = id ? inode_get(p->fs->inodes, id) : NULL;
-	int r = node ? push_node(p, node) : -ENOENT;
+	bool late = !prefetch_unread(p->fs->prefetch, &p->cursor, c->piece);
+	int r = late ? -ESTALE : node ? push_node(p, node) : -ENOENT;
 
 	if (r >= 0) {
 		counter_add(count, PLAN_pushed, 1);
