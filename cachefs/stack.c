@@ -304,21 +304,11 @@ void reply_put(struct reply *r)
 	r->n = r->n_ext = 0;
 }
 
-static bool holds(struct store *tier, const struct object *obj, uint64_t off)
-{
-	struct extent ext;
-
-	if (store_lend(tier, obj, off, 1, &ext) < 0)
-		return false;
-	extent_put(&ext);
-	return true;
-}
-
 /* Whether a miss fetches all of its blocks, so that they are kept, or only [off, off+len). A tier below mem may
  * hold what mem does not lend, to have it promoted: that costs the origin nothing. */
 static bool fetch_whole(struct stack *s, const struct object *obj, uint64_t off, uint64_t len)
 {
-	if (obj->size <= s->readahead.block_size || holds(s->mem->lower, obj, off))
+	if (obj->size <= s->readahead.block_size || store_holds(s->mem->lower, obj, off))
 		return true;
 	return mem_keeps(s->mem, obj, off) && readahead_whole(&s->readahead, obj, off, len);
 }
@@ -385,7 +375,7 @@ static int warm_block(struct stack *s, struct store *tier, const struct object *
 
 	if (counter_get(tier->counters, LAYER_capacity_bytes) <= 0)
 		return -ENOSPC;
-	while (!holds(tier, obj, off)) {
+	while (!store_holds(tier, obj, off)) {
 		if (now_ns > until_ns || counter_get(tier->counters, LAYER_no_space) > refused)
 			return -ENOSPC;
 		if (now_ns >= send_ns) {
@@ -411,7 +401,7 @@ int stack_warm_range(
 
 	for (; off < end; off += left) {
 		left = mem_block_left(s->mem, obj, off);
-		if (holds(tier, obj, off))
+		if (store_holds(tier, obj, off))
 			continue;
 		int r = warm_block(s, tier, obj, off);
 
@@ -431,7 +421,7 @@ int stack_warm(struct stack *s, const struct object *obj, uint64_t *ret_added)
 
 bool stack_holds(struct stack *s, const struct object *obj, uint64_t off)
 {
-	return holds(lowest_tier(s), obj, off);
+	return store_holds(lowest_tier(s), obj, off);
 }
 
 uint64_t stack_capacity(struct stack *s)

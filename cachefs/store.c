@@ -270,6 +270,13 @@ int store_prefetch(struct store *st, const struct object *obj, uint64_t off, uin
 	return st ? st->ops->prefetch(st, obj, off, len) : 0;
 }
 
+bool store_holds(struct store *st, const struct object *obj, uint64_t off)
+{
+	while (st && !st->ops->holds)
+		st = st->lower;
+	return st && range_valid(obj, off, 1) && st->ops->holds(st, obj, off);
+}
+
 int store_backing(struct store *st, const struct object *obj, int *ret_fd)
 {
 	while (st && !st->ops->backing)

@@ -124,6 +124,10 @@ struct store_ops {
 	int (*read)(struct store *st, const struct extent *ext, void *buf);
 	void (*reject)(struct store *st, struct extent *ext); /* the CRC disagreed: forget it */
 
+	/* Tiers: whether the byte at off is here or in a tier below, as lend would find it, but not counted as
+	 * a read: for those who wonder what to fetch. To the policy it is used once more. */
+	bool (*holds)(struct store *st, const struct object *obj, uint64_t off);
+
 	/* Offers a whole block [off, off+ext->len) that was just fetched from below this layer's
 	 * upper neighbour, with its CRCs. 0: the layer keeps it and puts the extent when it is
 	 * done with it; else the extent stays the caller's. -EEXIST: here already. */
@@ -177,6 +181,7 @@ int store_lend(
 void extent_put(struct extent *ext);
 void extent_reject(struct extent *ext); /* and put */
 int store_keep(struct store *st, const struct object *obj, uint64_t off, struct extent *ext);
+bool store_holds(struct store *st, const struct object *obj, uint64_t off);
 
 /* Reads ext, which is a file's, into buf: ext->whole bytes from the start of its first chunk
  * (ext->len from its start if it has no CRCs). buf has room up to the next multiple of EXTENT_ALIGN; if it

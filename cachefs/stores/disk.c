@@ -105,6 +105,17 @@ static int disk_lend(
 	return -EAGAIN;
 }
 
+static bool disk_holds(struct store *st, const struct object *obj, uint64_t off)
+{
+	struct disk *d = container_of(st, struct disk, base);
+	struct block *b = cache_pin(&d->cache, obj, block_number(&d->cache, off), false);
+
+	if (!b)
+		return store_holds(st->lower, obj, off);
+	cache_unpin(&d->cache, b);
+	return true;
+}
+
 static void disk_put(struct store *st, struct extent *ext)
 {
 	struct disk *d = container_of(st, struct disk, base);
@@ -227,13 +238,8 @@ static enum written_pages pages_of(const struct disk *d, const struct disk_file 
 static int write_block(struct disk *d, struct block *b, const void *data)
 {
 	struct disk_file *f = files_of(&d->files, b);
-	int fd, r = files_get(&d->files, f, &fd);
 
-	if (r < 0)
-		return r;
-	r = disk_write(f, fd, data, b->len, files_offset(&d->cache, b), pages_of(d, f));
-	files_put(&d->files, f);
-	return r;
+	return disk_write(&d->files, f, data, b->len, files_offset(&d->cache, b), pages_of(d, f));
 }
 
 /* Writes a whole block that lies in memory; whatever fails, the block is just not kept. */
@@ -517,6 +523,7 @@ const struct store_ops disk_ops = {
 	.close = disk_close,
 	.fetch = disk_fetch,
 	.lend = disk_lend,
+	.holds = disk_holds,
 	.put = disk_put,
 	.read = disk_read_extent,
 	.reject = disk_reject,

@@ -262,20 +262,39 @@ int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd)
 	return 0;
 }
 
-int files_get_direct(struct disk_files *fs, struct disk_file *f)
+static int open_direct(const struct disk_files *fs, const struct disk_file *f)
 {
 	char name[16];
 
-	HOLD(&fs->lock);
+	file_name(f, name);
+	int fd = openat(fs->dir, name, O_RDWR | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 && errno == EACCES) /* sealed, and this user minds modes */
+		fd = openat(fs->dir, name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? DESCRIPTOR_IMPOSSIBLE : fd;
+}
+
+int files_get_direct(struct disk_files *fs, struct disk_file *f)
+{
+	pthread_mutex_lock(&fs->lock);
+	int direct = f->direct;
+
+	pthread_mutex_unlock(&fs->lock);
+	if (direct != DESCRIPTOR_NONE)
+		return direct;
+	int fd = open_direct(fs, f);
+
+	pthread_mutex_lock(&fs->lock);
 	if (f->direct == DESCRIPTOR_NONE) {
-		file_name(f, name);
-		f->direct = openat(fs->dir, name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
-		if (f->direct < 0)
-			f->direct = DESCRIPTOR_IMPOSSIBLE;
-		else
-			fs->open++;
+		f->direct = fd;
+		fs->open += fd >= 0;
+		fd = DESCRIPTOR_NONE;
 	}
-	return f->direct;
+	direct = f->direct;
+	pthread_mutex_unlock(&fs->lock);
+	if (fd >= 0)
+		close(fd); /* another thread was first */
+	return direct;
 }
 
 void files_put(struct disk_files *fs, struct disk_file *f)

@@ -66,7 +66,8 @@ struct disk_file *files_of(struct disk_files *fs, const struct block *b);
 off_t files_offset(const struct cache *c, const struct block *b);
 
 int files_get(struct disk_files *fs, struct disk_file *f, int *ret_fd); /* open, and pinned open */
-/* Another descriptor of f, which files_get() has pinned: it reads past the page cache. -1: not possible. */
+/* Another descriptor of f, which files_get() has pinned: it reads and writes past the page cache. Negative: not
+ * possible. */
 int files_get_direct(struct disk_files *fs, struct disk_file *f);
 void files_put(struct disk_files *fs, struct disk_file *f);
 

@@ -101,6 +101,17 @@ static bool claim_region(struct region *region)
 	return true;
 }
 
+/* Bytes of the region were asked for; returns how many of them nobody had asked for before. */
+static int32_t ask_for(struct region *region, int32_t bytes)
+{
+	int32_t unread = atomic_load(&region->unread), n;
+
+	do {
+		n = unread < bytes ? unread : bytes;
+	} while (n > 0 && !atomic_compare_exchange_weak(&region->unread, &unread, unread - n));
+	return n > 0 ? n : 0;
+}
+
 /* Asks the disk for the region that a cold read begins in; true: the bytes come through the page cache. */
 static bool read_around(struct disk_reader *rd, struct disk_file *f, int fd, off_t off)
 {
@@ -164,8 +175,7 @@ static int read_cached(
 {
 	int r = file_pread_all(fd, buf, len, off);
 
-	atomic_fetch_sub(&f->around[off / AROUND_SIZE].unread, (int32_t)space_round(len));
-	pay_back(rd, (int64_t)len);
+	pay_back(rd, ask_for(&f->around[off / AROUND_SIZE], (int32_t)space_round(len)));
 	if (rd->drop)
 		forget(fd, off, len);
 	return r;

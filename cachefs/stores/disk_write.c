@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "common/file.h"
 
@@ -47,7 +48,16 @@ static void send_behind(struct disk_file *f, int fd, off_t off)
 			POSIX_FADV_DONTNEED);
 }
 
-int disk_write(struct disk_file *f, int fd, const void *data, size_t len, off_t off,
+static bool write_direct(
+	struct disk_files *fs, struct disk_file *f, const void *data, size_t len, off_t off)
+{
+	bool whole = !(((uintptr_t)data | len | (size_t)off) % SPACE_ALIGN);
+	int fd = f->packed || !whole ? -1 : files_get_direct(fs, f);
+
+	return fd >= 0 && pwrite(fd, data, len, off) == (ssize_t)len;
+}
+
+static int write_cached(struct disk_file *f, int fd, const void *data, size_t len, off_t off,
 	enum written_pages pages)
 {
 	if (pages == PAGES_NOTHING)
@@ -56,5 +66,18 @@ int disk_write(struct disk_file *f, int fd, const void *data, size_t len, off_t 
 
 	if (!r && pages == PAGES_BEHIND)
 		send_behind(f, fd, off);
+	return r;
+}
+
+int disk_write(struct disk_files *fs, struct disk_file *f, const void *data, size_t len, off_t off,
+	enum written_pages pages)
+{
+	int fd, r = files_get(fs, f, &fd);
+
+	if (r < 0)
+		return r;
+	if (pages == PAGES_KEEP || !write_direct(fs, f, data, len, off))
+		r = write_cached(f, fd, data, len, off, pages);
+	files_put(fs, f);
 	return r;
 }

@@ -202,6 +202,8 @@ static int probe(struct http_origin *o, struct err *err)
 		 o->style != LIST_AUTOINDEX && !place_shorten(&o->place));
 	if (!r && o->style == LIST_AUTO)
 		o->style = LIST_S3;
+	if (r && (!page->answer.status || page->answer.status >= 500))
+		return -EHOSTUNREACH; /* the last one may yet be the right one */
 	return r ? first : 0;
 }
 

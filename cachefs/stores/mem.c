@@ -484,18 +484,14 @@ void mem_set_queue(struct store *st, mem_queue_fn *queue, void *arg)
 	m->queue_arg = arg;
 }
 
-/* Whether a tier has the block at off. */
-static bool is_held(struct mem *m, const struct object *obj, uint64_t off)
+static bool mem_holds(struct store *st, const struct object *obj, uint64_t off)
 {
+	struct mem *m = container_of(st, struct mem, base);
 	struct block *b = cache_pin(&m->cache, obj, block_number(&m->cache, off), false);
-	struct extent ext;
 
-	if (b)
-		cache_unpin(&m->cache, b);
-	else if (!store_lend(m->base.lower, obj, off, 1, &ext))
-		extent_put(&ext);
-	else
-		return false;
+	if (!b)
+		return store_holds(st->lower, obj, off);
+	cache_unpin(&m->cache, b);
 	return true;
 }
 
@@ -521,7 +517,7 @@ static int prefetch_block(struct mem *m, const struct object *obj, uint64_t off)
 		.len = block_len(&m->cache, obj, number)};
 	struct flight *f;
 
-	if (is_held(m, obj, off))
+	if (store_holds(&m->base, obj, off))
 		return -EEXIST;
 	if (!cache_admits(&m->cache, block.len))
 		return -ENOSPC;
@@ -688,6 +684,7 @@ const struct store_ops mem_ops = {
 	.close = mem_close,
 	.fetch = mem_fetch,
 	.lend = mem_lend,
+	.holds = mem_holds,
 	.put = mem_put,
 	.reject = mem_reject,
 	.prefetch = mem_prefetch,

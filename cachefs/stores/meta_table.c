@@ -231,11 +231,14 @@ static uint32_t *bucket_of(struct folder *f, const char *name, size_t len)
 static uint32_t *single_link(struct meta_table *t, struct folder *f, const char *name)
 {
 	uint32_t *link = bucket_of(f, name, strlen(name));
-	struct single *s;
 
-	while ((s = single_at(t, *link)) && strcmp(packed_of(s)->text, name) != 0)
+	for (;;) {
+		struct single *s = single_at(t, *link);
+
+		if (!s || !strcmp(packed_of(s)->text, name))
+			return link;
 		link = &s->next;
-	return link;
+	}
 }
 
 static struct single *find_single(struct meta_table *t, struct folder *f, const char *name)

@@ -248,6 +248,30 @@ static void lends_right(struct fixture *f)
 	free(whole);
 }
 
+/* What is lent is held, and asking whether it is counts as no read. */
+static void holds_what_it_lends(struct fixture *f)
+{
+	char name[32];
+	struct object obj, made;
+	struct extent ext;
+
+	reads_right(f);
+	for (int i = 0; i < FILES; i++) {
+		get_object(f, i, name, &obj, &made);
+		for (uint64_t off = 0; off < obj.size; off += 99991) {
+			bool tier = f->ops->holds, lent = !store_lend(f->st, &obj, off, 1, &ext);
+			int64_t hits = counter_get(f->st->counters, LAYER_hits);
+			int64_t misses = counter_get(f->st->counters, LAYER_misses);
+
+			if (lent)
+				extent_put(&ext);
+			assert_true(store_holds(f->st, &obj, off) == (lent && tier));
+			assert_int_equal(counter_get(f->st->counters, LAYER_hits), hits);
+			assert_int_equal(counter_get(f->st->counters, LAYER_misses), misses);
+		}
+	}
+}
+
 /* A layer whose file the kernel may read gives a whole one or none; others say so. */
 static void backs_whole_files_or_none(struct fixture *f)
 {
@@ -301,6 +325,7 @@ CONTRACT(passes_the_abort_of_a_sink)
 CONTRACT(passes_errors)
 CONTRACT(answers_names)
 CONTRACT(lends_and_drops)
+CONTRACT(holds_what_it_lends)
 CONTRACT(backs_whole_files_or_none)
 CONTRACT(names_itself)
 
@@ -313,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_passes_errors),
 		cmocka_unit_test(test_answers_names),
 		cmocka_unit_test(test_lends_and_drops),
+		cmocka_unit_test(test_holds_what_it_lends),
 		cmocka_unit_test(test_backs_whole_files_or_none),
 		cmocka_unit_test(test_names_itself),
 	};

@@ -77,10 +77,11 @@ static void read_all(const void *data, size_t len)
 /* A right header, and right CRCs as far as there are parts, so that what is in them gets its turn. */
 static void put_right(uint8_t *file, size_t len)
 {
+	static const char magic[8] = {'c', 'a', 'c', 'h', 'e', 'f', 's', 'M'};
 	uint64_t bytes = len, identity = IDENTITY;
 	uint32_t numbers[2] = {1, 0x01020304}, parts = 100, crc;
 
-	memcpy(file, "cachefsM", 8);
+	memcpy(file, magic, sizeof(magic));
 	memcpy(file + 8, numbers, sizeof(numbers));
 	memcpy(file + 16, &identity, sizeof(identity));
 	memcpy(file + 24, &bytes, sizeof(bytes));
