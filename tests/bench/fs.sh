@@ -4,7 +4,7 @@
 # VFS cache, s3fs with use_cache and kernel_cache): the same data, the same nginx, one run. Writes OUT/fs.csv (each
 # pass of each round), OUT/table.md and OUT/fs.svg. docs/performance.md says what the rows are.
 #
-#   FEEDRATE_BUILD=build/release tests/bench/fs.sh [OUT]          default: fs-results; about 12 minutes
+#   FEEDRATE_BUILD=build/release tests/bench/fs.sh [OUT]          default: fs-results; about 17 minutes
 #
 # ROUNDS=5  FILES=10000 (of 110 KB)  LARGE=16 (of LARGE_BYTES=67108864)  PEER_FILES=3000 (what peers read of a list:
 # they are slow)  HOT_S=0.5 (a hot pass lasts so long at least)  COLD_S=4 (a cold one of a peer at most)
