@@ -269,9 +269,30 @@ static void drop_path(struct jobs *j, struct job *job, const char *path)
 		note_error(j, job, path, r);
 }
 
+static int stop_at_first(void *arg, const struct object *entry)
+{
+	return 1;
+}
+
+/* A refresh forgets what only the origin can tell again: so not while that is away. */
+static bool origin_answers(struct jobs *j, struct job *job)
+{
+	struct store *origin = stack_top(j->stack);
+
+	while (origin->lower)
+		origin = origin->lower;
+	int r = store_list(origin, "", STORE_WAIT, stop_at_first, NULL);
+
+	if (r < 0)
+		note_error(j, job, "the origin does not answer, so nothing is forgotten", r);
+	return r >= 0;
+}
+
 static void run_drop(struct jobs *j, struct job *job)
 {
 	set_state(j, job, JOB_WORKING);
+	if (job->msg.op == CONTROL_REFRESH && !origin_answers(j, job))
+		return;
 	for (size_t i = 0; i < job->msg.n && !stopping(j, job); i++)
 		drop_path(j, job, job->msg.paths[i]);
 }

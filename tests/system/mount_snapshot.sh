@@ -54,6 +54,10 @@ cmp first third
 diff -r data "$M"
 is origin.bytes -eq 0
 grep -q 'going on with what is known' "$T/log"
+not cachefs-ctl refresh "$M" a 2>said
+grep -q 'nothing is forgotten' said
+tree "$M" >third
+cmp first third
 stop
 
 # ---- entries that expired while nothing was mounted are asked for again, or served and counted ----
