@@ -410,6 +410,15 @@ struct block *cache_pin(struct cache *c, const struct object *obj, uint32_t numb
 	return b;
 }
 
+bool cache_holds(struct cache *c, const struct object *obj, uint32_t number)
+{
+	struct block *b = cache_pin(c, obj, number, false);
+
+	if (b)
+		cache_unpin(c, b);
+	return b;
+}
+
 void cache_unpin(struct cache *c, struct block *b)
 {
 	pthread_mutex_lock(&c->lock);
@@ -512,14 +521,9 @@ static int place_block(struct cache *c, struct block *b)
 	return 0;
 }
 
-static uint64_t policy_key(const struct cache_file *f, uint32_t number)
+uint64_t block_key(const char *name, uint64_t version, uint32_t number)
 {
-	return hash_key(f->name, f->version) + number * 0x9e3779b97f4a7c15ull;
-}
-
-uint64_t block_key(const struct object *obj, uint32_t number)
-{
-	return hash_key(obj->name, obj->version) + number * 0x9e3779b97f4a7c15ull;
+	return hash_key(name, version) + number * 0x9e3779b97f4a7c15ull;
 }
 
 static int place_evicting(struct cache *c, struct block *b)
@@ -540,8 +544,8 @@ int cache_reserve(struct cache *c, const struct object *obj, uint32_t number, st
 	HOLD(&c->lock);
 	int r = charge > c->capacity ? -ENOSPC : index_block(c, obj, number, &b);
 
-	if (!r && !c->policy->ops->admit(
-			  c->policy, policy_key(b->file, number), c->used + charge > c->capacity))
+	if (!r && !c->policy->ops->admit(c->policy, block_key(obj->name, obj->version, number),
+			  c->used + charge > c->capacity))
 		r = -ENOSPC;
 	if (!r)
 		r = place_evicting(c, b);
@@ -610,7 +614,8 @@ void cache_commit(struct cache *c, struct block *b, bool pin)
 	b->state = b->unwanted ? BLOCK_DOOMED : BLOCK_READY;
 	b->unwanted = false;
 	if (b->state == BLOCK_READY)
-		c->policy->ops->insert(c->policy, block_slot(c, b), policy_key(b->file, b->number));
+		c->policy->ops->insert(c->policy, block_slot(c, b),
+			block_key(b->file->name, b->file->version, b->number));
 	pthread_mutex_unlock(&c->lock);
 	if (gone)
 		bury(c, b);

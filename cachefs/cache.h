@@ -126,13 +126,16 @@ static inline uint32_t block_len(const struct cache *c, const struct object *obj
 	return obj->size - off < c->block_size ? (uint32_t)(obj->size - off) : c->block_size;
 }
 
-uint64_t block_key(const struct object *obj, uint32_t number); /* what a policy knows it by */
+/* What a policy knows a block by. */
+uint64_t block_key(const char *name, uint64_t version, uint32_t number);
 uint32_t block_slot(const struct cache *c, const struct block *b);
 uint32_t *block_crcs(struct block *b); /* (len + CHUNK_SIZE - 1) / CHUNK_SIZE of them */
 
 /* Whether block number is READY; then pins it for the caller, tells the policy and counts a hit if
  * `count`. NULL: not held (counts a miss if `count`). */
 struct block *cache_pin(struct cache *c, const struct object *obj, uint32_t number, bool count);
+/* The same for who wants to know no more; not counted. */
+bool cache_holds(struct cache *c, const struct object *obj, uint32_t number);
 void cache_unpin(struct cache *c, struct block *b);
 
 /* Fills ext with the part of pinned block b that [off, off+len) wants. The pin moves into ext.

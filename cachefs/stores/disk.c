@@ -108,12 +108,9 @@ static int disk_lend(
 static bool disk_holds(struct store *st, const struct object *obj, uint64_t off)
 {
 	struct disk *d = container_of(st, struct disk, base);
-	struct block *b = cache_pin(&d->cache, obj, block_number(&d->cache, off), false);
 
-	if (!b)
-		return store_holds(st->lower, obj, off);
-	cache_unpin(&d->cache, b);
-	return true;
+	return cache_holds(&d->cache, obj, block_number(&d->cache, off)) ||
+	       store_holds(st->lower, obj, off);
 }
 
 static void disk_put(struct store *st, struct extent *ext)
@@ -311,12 +308,9 @@ static int queue_fill(struct disk *d, const struct object *obj, uint64_t off, st
 static int disk_keep(struct store *st, const struct object *obj, uint64_t off, struct extent *ext)
 {
 	struct disk *d = container_of(st, struct disk, base);
-	struct block *held = cache_pin(&d->cache, obj, block_number(&d->cache, off), false);
 
-	if (held) {
-		cache_unpin(&d->cache, held);
+	if (cache_holds(&d->cache, obj, block_number(&d->cache, off)))
 		return -EEXIST;
-	}
 	if (!cache_admits(&d->cache, ext->len)) {
 		counter_add(st->counters, LAYER_bypasses, 1);
 		return -ENOSPC;

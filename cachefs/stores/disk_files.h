@@ -17,6 +17,10 @@
 #include "cachefs/cache.h"
 #include "cachefs/space.h"
 
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080 /* Linux 6.14; filesystems without it answer EOPNOTSUPP */
+#endif
+
 #define SEGMENT_SIZE (256ull << 20)
 #define SEGMENTS_MAX 65536
 #define PACKED_MAX (1 << 20) /* larger objects have a file of their own */

@@ -13,9 +13,6 @@
 #include "common/file.h"
 #include "common/topology.h"
 
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x00000080 /* Linux 6.14; filesystems without it answer EOPNOTSUPP */
-#endif
 #ifndef SYS_cachestat
 #define SYS_cachestat 451 /* Linux 6.5 */
 #endif

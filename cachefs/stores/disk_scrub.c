@@ -15,14 +15,9 @@
 
 void scrub_init(struct scrub *s, struct cache *c, struct disk_files *files, double rate)
 {
-	pthread_condattr_t attr;
-
 	*s = (struct scrub){.cache = c, .files = files, .rate = rate};
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->stopping, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&s->stopping, NULL);
 }
 
 void scrub_done(struct scrub *s)
@@ -66,7 +61,7 @@ static bool wait_until(struct scrub *s, int64_t until_ns, struct round *round)
 
 	HOLD(&s->lock);
 	while (!s->stop && clock_now_ns() < until_ns)
-		pthread_cond_timedwait(&s->stopping, &s->lock, &until);
+		pthread_cond_clockwait(&s->stopping, &s->lock, CLOCK_MONOTONIC, &until);
 	if (s->asked)
 		*round = (struct round){s->slot, true};
 	s->asked = false;

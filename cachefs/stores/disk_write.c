@@ -9,10 +9,6 @@
 
 #include "common/file.h"
 
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x00000080 /* Linux 6.14; filesystems without it answer EOPNOTSUPP */
-#endif
-
 #define STRETCH (4 << 20)
 #define BEHIND 16 /* stretches looked at again */
 

@@ -209,7 +209,8 @@ static bool promotes(struct mem *m, const struct object *obj, uint64_t off)
 
 	if (!m->seen.last || off % m->cache.block_size)
 		return false;
-	return seen_again(&m->seen, block_key(obj, number), block_len(&m->cache, obj, number));
+	return seen_again(&m->seen, block_key(obj->name, obj->version, number),
+		block_len(&m->cache, obj, number));
 }
 
 static int lend_from_below(
@@ -487,12 +488,9 @@ void mem_set_queue(struct store *st, mem_queue_fn *queue, void *arg)
 static bool mem_holds(struct store *st, const struct object *obj, uint64_t off)
 {
 	struct mem *m = container_of(st, struct mem, base);
-	struct block *b = cache_pin(&m->cache, obj, block_number(&m->cache, off), false);
 
-	if (!b)
-		return store_holds(st->lower, obj, off);
-	cache_unpin(&m->cache, b);
-	return true;
+	return cache_holds(&m->cache, obj, block_number(&m->cache, off)) ||
+	       store_holds(st->lower, obj, off);
 }
 
 bool mem_keeps(struct store *st, const struct object *obj, uint64_t off)
