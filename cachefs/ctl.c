@@ -529,7 +529,7 @@ static int check_plan(struct ctl *c, int n)
 
 	if (n)
 		return err_set(&c->err, EINVAL, "give PATHs or --plan, not both");
-	if (plan_check(c->plan, &lines, &c->err) < 0)
+	if (plan_check(c->plan, NULL, &lines, &c->err) < 0)
 		return -EINVAL;
 	call_begins(c);
 	r = stat(c->mount, &mount);

@@ -181,7 +181,7 @@ static int check_plan(struct config *cfg, struct err *err)
 	int r = make_absolute(cfg, "cache.plan", cfg->cache.plan, err);
 
 	if (r >= 0 && *cfg->cache.plan)
-		r = plan_check(cfg->cache.plan, &lines, err);
+		r = plan_check(cfg->cache.plan, NULL, &lines, err);
 	return r < 0 ? err_prefix(err, r, "cache.plan") : 0;
 }
 

@@ -243,16 +243,17 @@ int plan_next(struct plan *p, struct plan_line *ret, struct err *err)
 	}
 }
 
-int plan_check(const char *path, uint64_t *ret_lines, struct err *err)
+int plan_check(const char *path, const _Atomic bool *stop, uint64_t *ret_lines, struct err *err)
 {
 	AUTO(plan) struct plan *p = plan_open(path, err);
 	struct plan_line line;
 	uint64_t n = 0;
-	int r = -EINVAL;
+	int r = p ? 1 : -EINVAL;
 
-	while (p && (r = plan_next(p, &line, err)) > 0)
+	while (r > 0 && !(stop && *stop) && (r = plan_next(p, &line, err)) > 0)
 		n++;
-	if (!r)
-		*ret_lines = n;
-	return r;
+	if (r < 0)
+		return r;
+	*ret_lines = n;
+	return 0;
 }

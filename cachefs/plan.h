@@ -16,6 +16,7 @@
 #ifndef CACHEFS_PLAN_H
 #define CACHEFS_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -40,7 +41,8 @@ int plan_next(struct plan *p, struct plan_line *ret, struct err *err);
  * there on. */
 void plan_seek(struct plan *p, uint64_t where);
 
-/* Reads all of it: 0 and the number of lines that name something, or -errno and err. */
-int plan_check(const char *path, uint64_t *ret_lines, struct err *err);
+/* Reads all of it, or until *stop (NULL: all), as that may take long: 0 and the number of lines that name
+ * something, or -errno and err. */
+int plan_check(const char *path, const _Atomic bool *stop, uint64_t *ret_lines, struct err *err);
 
 #endif

@@ -50,26 +50,32 @@ static int keep_rest(struct prefetch *pf, const struct fetch *f, const struct ob
 	return 0;
 }
 
-static int fetch_block(struct fetch *f, struct object *obj, uint64_t *ret_len, uint64_t *ret_added)
+/* The block of obj, which may end before it. */
+static int warm_piece(
+	const struct fetch *f, const struct object *obj, uint64_t *ret_len, uint64_t *ret_added)
 {
 	struct prefetch *pf = f->pf;
 	uint64_t off = f->block * pf->block_size;
-	int r = obj->version ? 0 : store_stat(stack_top(pf->stack), f->name, STORE_WAIT, obj);
 
-	if (r >= 0 && obj->is_dir)
-		r = -EISDIR;
-	if (r < 0 || off >= obj->size)
-		return r;
+	if (off >= obj->size)
+		return 0;
 	*ret_len = obj->size - off < pf->block_size ? obj->size - off : pf->block_size;
-	r = stack_warm_range(pf->stack, obj, off, *ret_len, ret_added);
+	return stack_warm_range(pf->stack, obj, off, *ret_len, ret_added);
+}
+
+static int fetch_block(struct fetch *f, struct object *obj, uint64_t *ret_len, uint64_t *ret_added)
+{
+	struct store *top = stack_top(f->pf->stack);
+	int r = obj->version ? 0 : store_stat(top, f->name, STORE_WAIT, obj);
+
+	if (r < 0)
+		return r;
+	r = obj->is_dir ? -EISDIR : warm_piece(f, obj, ret_len, ret_added);
 	if (r != -ESTALE)
 		return r;
 	/* Changed since it was listed: who opens it now gets the new version. */
-	r = store_stat(stack_top(pf->stack), f->name, STORE_FRESH, obj);
-	if (r < 0 || obj->is_dir || off >= obj->size)
-		return r;
-	*ret_len = obj->size - off < pf->block_size ? obj->size - off : pf->block_size;
-	return stack_warm_range(pf->stack, obj, off, *ret_len, ret_added);
+	r = store_stat(top, f->name, STORE_FRESH, obj);
+	return r < 0 || obj->is_dir ? r : warm_piece(f, obj, ret_len, ret_added);
 }
 
 static void count_fetched(struct prefetch *pf, int r, uint64_t added)
@@ -420,20 +426,6 @@ static void forget_progress(struct prefetch *pf)
 	pf->progress = (struct prefetch_progress){0};
 }
 
-/* As plan_check(), which may take long: until *stop. */
-static int count_lines(
-	const char *path, const _Atomic bool *stop, uint64_t *ret_lines, struct err *err)
-{
-	AUTO(plan) struct plan *p = plan_open(path, err);
-	struct plan_line line;
-	int r = p ? 1 : -EINVAL;
-
-	*ret_lines = 0;
-	while (r > 0 && !*stop && (r = plan_next(p, &line, err)) > 0)
-		++*ret_lines;
-	return r < 0 ? r : 0;
-}
-
 int prefetch_follow(
 	struct prefetch *pf, const char *path, const _Atomic bool *stop, struct err *err)
 {
@@ -442,7 +434,7 @@ int prefetch_follow(
 	uint64_t lines;
 
 	forget_progress(pf);
-	int r = plan ? count_lines(path, stop, &lines, err) : -EINVAL;
+	int r = plan ? plan_check(path, stop, &lines, err) : -EINVAL;
 
 	if (r >= 0)
 		r = (pf->again = plan_open(path, err)) ? begin(pf, path, lines, err) : -EINVAL;

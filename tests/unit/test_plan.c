@@ -84,7 +84,7 @@ static void an_empty_plan_is_one(void **state)
 	uint64_t lines = 9;
 
 	write_plan("", 0);
-	assert_int_equal(plan_check(path, &lines, NULL), 0);
+	assert_int_equal(plan_check(path, NULL, &lines, NULL), 0);
 	assert_int_equal(lines, 0);
 }
 
@@ -111,7 +111,7 @@ static void nonsense_is_told(void **state)
 		snprintf(text, sizeof(text), "good\n\n%s\ngood\n", bad[i].line);
 		snprintf(where, sizeof(where), "%s:3: ", path);
 		write_plan(text, strlen(text));
-		assert_int_equal(plan_check(path, &lines, &err), -EINVAL);
+		assert_int_equal(plan_check(path, NULL, &lines, &err), -EINVAL);
 		if (strncmp(err.msg, where, strlen(where)) != 0 || !strstr(err.msg, bad[i].like))
 			fail_msg("%s: told as %s", bad[i].line, err.msg);
 	}
@@ -123,7 +123,7 @@ static void a_nul_byte_is_told(void **state)
 	uint64_t lines;
 
 	write_plan("a\nb\0c\n", 6);
-	assert_int_equal(plan_check(path, &lines, &err), -EINVAL);
+	assert_int_equal(plan_check(path, NULL, &lines, &err), -EINVAL);
 	assert_non_null(strstr(err.msg, ":2: a NUL byte"));
 }
 
@@ -142,13 +142,13 @@ static void lines_have_a_longest(void **state)
 					 : "%61");
 	n += (size_t)sprintf(text + n, "\t18446744073709551000\t600\n");
 	write_plan(text, n);
-	if (plan_check(path, &lines, &err) < 0)
+	if (plan_check(path, NULL, &lines, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_int_equal(lines, 1);
 	memset(text, 'a', 1 << 20);
 	text[0] = '\n';
 	write_plan(text, 1 << 20);
-	assert_int_equal(plan_check(path, &lines, &err), -EINVAL);
+	assert_int_equal(plan_check(path, NULL, &lines, &err), -EINVAL);
 	assert_non_null(strstr(err.msg, ":2: longer than 16 KiB"));
 	free(text);
 }
