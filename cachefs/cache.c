@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cachefs/hash.h"
 #include "cachefs/space.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -76,10 +77,8 @@ void cache_check(struct cache *c)
 
 static uint64_t hash_key(const char *name, uint64_t version)
 {
-	uint64_t h = version ^ 0x9e3779b97f4a7c15ull;
+	uint64_t h = hash_text(version ^ 0x9e3779b97f4a7c15ull, name);
 
-	for (const unsigned char *p = (const unsigned char *)name; *p; p++)
-		h = (h ^ *p) * 0x100000001b3ull;
 	h ^= h >> 32;
 	h *= 0xd6e8feb86659fd93ull;
 	return h ^ (h >> 32);

@@ -17,6 +17,7 @@
 
 #include "cachefs/arena.h"
 #include "cachefs/etag.h"
+#include "cachefs/hash.h"
 #include "common/cleanup.h"
 
 #define FIRST_PLACES 1024
@@ -40,13 +41,11 @@ struct inode_table {
 	uint64_t numbered; /* nodes so far */
 };
 
-/* FNV-1a of a component, in the folder with this id. */
+/* Of a component, in the folder with this id. */
 static uint32_t hash_name(uint64_t folder, const char *name, size_t len)
 {
-	uint64_t h = 0xcbf29ce484222325u ^ folder * 0x9e3779b97f4a7c15u;
+	uint64_t h = hash_bytes(HASH_START ^ folder * 0x9e3779b97f4a7c15u, name, len);
 
-	while (len--)
-		h = (h ^ (uint8_t)*name++) * 0x100000001b3u;
 	return (uint32_t)(h ^ (h >> 32));
 }
 

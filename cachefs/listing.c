@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cachefs/hash.h"
+
 #define MARK_EVERY 16 /* entries; listing_seek() goes past fewer than that */
 #define BYTES_MAX ((size_t)UINT32_MAX * PACKED_ALIGN)
 
@@ -100,10 +102,8 @@ static const struct packed *packed_at(const struct listing *l, size_t at)
 
 static size_t hash_name(const char *name)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
+	uint64_t h = hash_text(HASH_START, name);
 
-	for (; *name; name++)
-		h = (h ^ (unsigned char)*name) * 0x100000001b3ull;
 	return (size_t)(h ^ h >> 32);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "cachefs/hash.h"
 #include "cachefs/listing.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -67,24 +68,15 @@ void store_done(struct store *st)
 
 /* ---- versions ---- */
 
-static uint64_t fnv1a(uint64_t hash, const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	while (len--)
-		hash = (hash ^ *p++) * 0x100000001b3ull;
-	return hash;
-}
-
 uint64_t store_version(const char *etag, uint64_t size, int64_t mtime_ns)
 {
-	uint64_t hash = 0xcbf29ce484222325ull;
+	uint64_t hash = HASH_START;
 
 	if (etag && *etag) {
-		hash = fnv1a(hash, etag, strlen(etag));
+		hash = hash_bytes(hash, etag, strlen(etag));
 	} else {
-		hash = fnv1a(hash, &size, sizeof(size));
-		hash = fnv1a(hash, &mtime_ns, sizeof(mtime_ns));
+		hash = hash_bytes(hash, &size, sizeof(size));
+		hash = hash_bytes(hash, &mtime_ns, sizeof(mtime_ns));
 	}
 	return hash ? hash : 1;
 }

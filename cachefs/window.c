@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cachefs/hash.h"
+
 #define SIZE_FIRST 4096
 #define PAGE WINDOW_PAGE
 #define PAGES_MAX UINT16_MAX
@@ -35,10 +37,8 @@ void window_done(struct window *w)
 
 uint64_t window_key(const char *name, uint64_t block)
 {
-	uint64_t h = 0xcbf29ce484222325u ^ block * 0x9e3779b97f4a7c15u;
+	uint64_t h = hash_text(HASH_START ^ block * 0x9e3779b97f4a7c15u, name);
 
-	for (const unsigned char *p = (const unsigned char *)name; *p; p++)
-		h = (h ^ *p) * 0x100000001b3u;
 	return h ^ h >> 32;
 }
 

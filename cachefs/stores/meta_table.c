@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cachefs/hash.h"
 #include "cachefs/listing.h"
 #include "common/cleanup.h"
 
@@ -41,12 +42,10 @@ struct refreshing {
 	char name[];
 };
 
-static uint64_t hash_text(const char *s, size_t len)
+static uint64_t hash_name(const char *s, size_t len)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
+	uint64_t h = hash_bytes(HASH_START, s, len);
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)s[i]) * 0x100000001b3ull;
 	return h ^ h >> 32;
 }
 
@@ -73,7 +72,7 @@ int table_init(struct meta_table *t, size_t max, struct counter_set *set)
 
 static struct folder **folder_link(struct meta_table *t, const char *dir, size_t len)
 {
-	struct folder **link = &t->bucket[hash_text(dir, len) & (t->buckets - 1)];
+	struct folder **link = &t->bucket[hash_name(dir, len) & (t->buckets - 1)];
 
 	while (*link && (strncmp((*link)->dir, dir, len) || (*link)->dir[len]))
 		link = &(*link)->next;
@@ -113,7 +112,7 @@ static void grow_buckets(struct meta_table *t)
 	if (!bucket)
 		return;
 	for (struct folder *f = t->newest; f; f = f->older) {
-		struct folder **head = &bucket[hash_text(f->dir, strlen(f->dir)) & (buckets - 1)];
+		struct folder **head = &bucket[hash_name(f->dir, strlen(f->dir)) & (buckets - 1)];
 
 		f->next = *head;
 		*head = f;
@@ -224,7 +223,7 @@ void table_done(struct meta_table *t)
 
 static uint32_t *bucket_of(struct folder *f, const char *name, size_t len)
 {
-	return &f->single[hash_text(name, len) & (f->buckets - 1)];
+	return &f->single[hash_name(name, len) & (f->buckets - 1)];
 }
 
 /* Where the reference to name is, or would be. */
