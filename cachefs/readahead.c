@@ -19,11 +19,9 @@ void readahead_init(struct readahead *ra, const struct config *cfg, struct store
 	ra->block_size = (uint64_t)cfg->cache.block_size;
 	ra->max = (uint64_t)cfg->readahead.max;
 	ra->waste = cfg->readahead.waste;
-	ra->credit_max = counter_get(mem->counters, LAYER_capacity_bytes) / 4;
-	ra->credit = ra->credit_max;
+	credit_init(&ra->credit, counter_get(mem->counters, LAYER_capacity_bytes) / 4);
 	ra->amplification = cfg->cache.amplification;
-	ra->spare_max = ra->amplification > 1 ? SPARE_MAX : 0;
-	ra->spare = ra->spare_max;
+	credit_init(&ra->spare, ra->amplification > 1 ? SPARE_MAX : 0);
 	for (int i = 0; i < READAHEAD_SHARDS; i++)
 		pthread_mutex_init(&ra->shard[i].lock, NULL);
 }
@@ -36,39 +34,19 @@ void readahead_done(struct readahead *ra)
 
 /* ---- credit ---- */
 
-static void earn(_Atomic int64_t *account, int64_t max, double bytes)
-{
-	int64_t had = atomic_load(account), now;
-
-	do {
-		now = bytes < (double)(max - had) ? had + (int64_t)bytes : max;
-	} while (now > had && !atomic_compare_exchange_weak(account, &had, now));
-}
-
-static bool spend(_Atomic int64_t *account, int64_t bytes)
-{
-	int64_t had = atomic_load(account);
-
-	do {
-		if (had < bytes)
-			return false;
-	} while (!atomic_compare_exchange_weak(account, &had, had - bytes));
-	return true;
-}
-
 /* Gives back what was fetched ahead, as it was read. */
 static void settle(struct readahead *ra, int64_t bytes)
 {
 	atomic_fetch_sub(&ra->unread, bytes);
-	earn(&ra->credit, ra->credit_max, (double)bytes);
+	credit_earn(&ra->credit, (double)bytes);
 }
 
 /* Credit and room in memory for bytes that are to be fetched ahead. */
 static bool afford(struct readahead *ra, int64_t bytes)
 {
-	if (!spend(&ra->credit, bytes))
+	if (!credit_spend(&ra->credit, bytes))
 		return false;
-	if (atomic_fetch_add(&ra->unread, bytes) + bytes <= ra->credit_max)
+	if (atomic_fetch_add(&ra->unread, bytes) + bytes <= ra->credit.max)
 		return true;
 	settle(ra, bytes);
 	return false;
@@ -166,7 +144,7 @@ static bool fetch_block(
 /* How far ahead of s: its window, but not more than its share of the memory. */
 static uint64_t reach(struct readahead *ra, const struct stream *s)
 {
-	uint64_t share = (uint64_t)ra->credit_max / (uint64_t)(atomic_load(&ra->streams) + 1);
+	uint64_t share = (uint64_t)ra->credit.max / (uint64_t)(atomic_load(&ra->streams) + 1);
 
 	if (share < 2 * ra->block_size)
 		share = 2 * ra->block_size;
@@ -221,7 +199,7 @@ bool readahead_whole(struct readahead *ra, const struct object *obj, uint64_t of
 
 	if (end > obj->size)
 		end = obj->size;
-	return spend(&ra->spare, (int64_t)(end - from - len));
+	return credit_spend(&ra->spare, (int64_t)(end - from - len));
 }
 
 void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off, uint64_t len)
@@ -231,8 +209,8 @@ void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off
 	uint64_t key = (store_version(obj->name, 0, 0) ^ obj->version) | 1, end = off + len;
 	struct readahead_shard *shard = &ra->shard[(key >> 32) % READAHEAD_SHARDS];
 
-	earn(&ra->credit, ra->credit_max, (double)len * ra->waste);
-	earn(&ra->spare, ra->spare_max, (double)len * (ra->amplification - 1));
+	credit_earn(&ra->credit, (double)len * ra->waste);
+	credit_earn(&ra->spare, (double)len * (ra->amplification - 1));
 	HOLD(&shard->lock);
 	struct stream *s = find_stream(ra, shard, key, off);
 
@@ -245,7 +223,7 @@ void readahead_note(struct readahead *ra, const struct object *obj, uint64_t off
 	s->next = end;
 	if (end == obj->size)
 		write_off(ra, s);
-	if (end == obj->size || !ra->max || !ra->credit_max)
+	if (end == obj->size || !ra->max || !ra->credit.max)
 		return;
 	widen(ra, s, len);
 	if (!fetch_ahead(ra, s, obj))
@@ -256,5 +234,6 @@ json_t *readahead_stats(struct readahead *ra)
 {
 	return json_pack("{s:I,s:I,s:I,s:I,s:I}", "fetched_bytes", (json_int_t)ra->fetched_bytes,
 		"read_bytes", (json_int_t)ra->read_bytes, "unread_bytes", (json_int_t)ra->unread,
-		"credit_bytes", (json_int_t)ra->credit, "spare_bytes", (json_int_t)ra->spare);
+		"credit_bytes", (json_int_t)ra->credit.left, "spare_bytes",
+		(json_int_t)ra->spare.left);
 }

@@ -25,6 +25,7 @@
 
 #include <pthread.h>
 
+#include "cachefs/credit.h"
 #include "cachefs/store.h"
 
 #define READAHEAD_SHARDS 64
@@ -42,16 +43,14 @@ struct stream {
 struct readahead {
 	struct store *mem;
 	uint64_t block_size, max;
-	int64_t credit_max;
 	double waste;
-	_Atomic int64_t credit;
+	struct credit credit;
 	_Atomic int64_t unread;  /* of all streams */
 	_Atomic int64_t streams; /* with a window */
 	_Atomic unsigned sweep;  /* the shard to look for idle streams next */
 	_Atomic int64_t fetched_bytes, read_bytes;
-	int64_t spare_max;
 	double amplification;
-	_Atomic int64_t spare; /* bytes that misses may fetch beyond what they ask for */
+	struct credit spare; /* bytes that misses may fetch beyond what they ask for */
 	struct readahead_shard {
 		pthread_mutex_t lock; /* below */
 		struct stream stream[READAHEAD_WAYS];

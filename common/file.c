@@ -13,9 +13,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* the same on every architecture; Debian 12's headers lack it */
+#endif
 
 int file_pread_all(int fd, void *buf, size_t len, off_t off)
 {
@@ -197,6 +202,14 @@ char *file_cache_home(void)
 	else
 		n = asprintf(&ret, "%s/.cache/feedrate", home && *home ? home : "/tmp");
 	return n < 0 ? NULL : ret;
+}
+
+int64_t file_cached_pages(int fd, off_t off, size_t len)
+{
+	uint64_t range[2] = {(uint64_t)off, len}; /* struct cachestat_range */
+	uint64_t found[5];                        /* struct cachestat: nr_cache first */
+
+	return syscall(SYS_cachestat, fd, range, found, 0) < 0 ? -errno : (int64_t)found[0];
 }
 
 int file_free_bytes(const char *path, int64_t *ret_bytes)

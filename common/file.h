@@ -31,6 +31,10 @@ char *file_cache_home(void);
 /* Bytes free for this user on the filesystem of the nearest existing parent of path. */
 int file_free_bytes(const char *path, int64_t *ret_bytes);
 
+/* Pages of [off, off+len) (len 0: to the end) that the page cache holds or is fetching, by cachestat(2) of
+ * Linux 6.5. -ENOSYS, or -EOPNOTSUPP: not to be had. */
+int64_t file_cached_pages(int fd, off_t off, size_t len);
+
 /* What lies at path as seen from the folder of this executable, without symbolic links; NULL if
  * there is nothing. */
 char *file_beside_program(const char *path);

@@ -10,15 +10,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "common/knob.h"
-
-#ifndef SYS_cachestat
-#define SYS_cachestat 451 /* the same on every architecture; Debian 12's headers lack it */
-#endif
 
 struct range {
 	int fd; /* our duplicate */
@@ -164,18 +160,18 @@ static bool may_be_elsewhere(int fd)
 
 int64_t page_cache_resident(int fd)
 {
-	uint64_t whole[2] = {0, 0}; /* struct cachestat_range: off, len; 0: to the end */
-	uint64_t stat_out[5];       /* struct cachestat: nr_cache first, in pages */
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (syscall(SYS_cachestat, fd, whole, stat_out, 0) < 0)
-		return errno != ENOSYS && errno != EOPNOTSUPP ? -errno
-		       : st.st_size                           ? resident_by_mincore(fd, &st)
-							      : 0;
-	if (stat_out[0] || !st.st_size || !may_be_elsewhere(fd))
-		return (int64_t)stat_out[0] * sysconf(_SC_PAGESIZE);
+	int64_t pages = file_cached_pages(fd, 0, 0);
+
+	if (pages < 0)
+		return pages != -ENOSYS && pages != -EOPNOTSUPP ? pages
+		       : st.st_size                             ? resident_by_mincore(fd, &st)
+								: 0;
+	if (pages || !st.st_size || !may_be_elsewhere(fd))
+		return pages * sysconf(_SC_PAGESIZE);
 	int64_t mapped = resident_by_mincore(fd, &st);
 
 	return mapped > 0 ? mapped : 0;

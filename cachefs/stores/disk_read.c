@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -13,30 +12,9 @@
 #include "common/file.h"
 #include "common/topology.h"
 
-#ifndef SYS_cachestat
-#define SYS_cachestat 451 /* Linux 6.5 */
-#endif
-
 #define CREDIT_SHARE 4 /* of the memory that is free */
 #define AGAIN_S 10     /* a region of which most went unread is read around again after that time */
 #define STRETCH (4 << 20) /* of a large file, that is forgotten when the one after it was read */
-
-struct cachestat_range {
-	uint64_t off, len;
-};
-
-struct cachestat {
-	uint64_t cached, dirty, writeback, evicted, recently_evicted;
-};
-
-/* Pages of [off, off+len) in the page cache or on their way there; -errno. */
-static int64_t cached_pages(int fd, off_t off, size_t len)
-{
-	struct cachestat_range range = {(uint64_t)off, len};
-	struct cachestat st;
-
-	return syscall(SYS_cachestat, fd, &range, &st, 0) < 0 ? -errno : (int64_t)st.cached;
-}
 
 bool disk_drops_pages(const struct config *cfg)
 {
@@ -60,29 +38,11 @@ void disk_reader_init(struct disk_reader *rd, struct disk_files *files, struct c
 {
 	*rd = (struct disk_reader){
 		.files = files, .counters = count, .drop = disk_drops_pages(cfg)};
-	rd->credit_max = credit_of(cfg);
-	rd->credit = rd->credit_max;
+	credit_init(&rd->credit, credit_of(cfg));
 	rd->exact = cfg->disk.page_cache == PAGE_CACHE_DROP;
 }
 
 /* ---- reading around ---- */
-
-static bool spend(struct disk_reader *rd, int64_t bytes)
-{
-	if (atomic_fetch_sub(&rd->credit, bytes) >= bytes)
-		return true;
-	atomic_fetch_add(&rd->credit, bytes);
-	return false;
-}
-
-static void pay_back(struct disk_reader *rd, int64_t bytes)
-{
-	int64_t had = atomic_load(&rd->credit), now;
-
-	do {
-		now = had + bytes < rd->credit_max ? had + bytes : rd->credit_max;
-	} while (now > had && !atomic_compare_exchange_weak(&rd->credit, &had, now));
-}
 
 /* Whether nobody did lately, or most of what came along was asked for since. */
 static bool claim_region(struct region *region)
@@ -114,10 +74,10 @@ static bool read_around(struct disk_reader *rd, struct disk_file *f, int fd, off
 {
 	off_t from = off / AROUND_SIZE * AROUND_SIZE;
 
-	if (!spend(rd, AROUND_SIZE))
+	if (!credit_spend(&rd->credit, AROUND_SIZE))
 		return false;
 	if (!claim_region(&f->around[off / AROUND_SIZE])) {
-		pay_back(rd, AROUND_SIZE);
+		credit_earn(&rd->credit, AROUND_SIZE);
 		return false;
 	}
 	counter_add(rd->counters, LAYER_read_around_bytes, AROUND_SIZE);
@@ -172,7 +132,7 @@ static int read_cached(
 {
 	int r = file_pread_all(fd, buf, len, off);
 
-	pay_back(rd, ask_for(&f->around[off / AROUND_SIZE], (int32_t)space_round(len)));
+	credit_earn(&rd->credit, ask_for(&f->around[off / AROUND_SIZE], (int32_t)space_round(len)));
 	if (rd->drop)
 		forget(fd, off, len);
 	return r;
@@ -183,8 +143,8 @@ int disk_read(struct disk_reader *rd, struct disk_file *f, const struct extent *
 	size_t len = ext->whole;
 	off_t off = ext->off - (off_t)ext->lead;
 
-	if (f->packed && rd->credit_max &&
-		(cached_pages(ext->fd, off, len) > 0 || read_around(rd, f, ext->fd, off)))
+	if (f->packed && rd->credit.max &&
+		(file_cached_pages(ext->fd, off, len) > 0 || read_around(rd, f, ext->fd, off)))
 		return read_cached(rd, f, ext->fd, buf, len, off);
 	if (!rd->drop)
 		return file_pread_all(ext->fd, buf, len, off);

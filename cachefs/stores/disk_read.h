@@ -9,20 +9,20 @@
  * **Reading around**: what lies beside a small file in a segment was fetched next to it, and is often read
  * soon; a mebibyte costs the disk little more than a file does. What is read around is paid from a credit
  * and paid back when it is asked for, so the bytes that nobody has asked for yet, and those that nobody
- * ever does, are never more than `credit_max`. */
+ * ever does, are never more than its `max`. */
 #ifndef CACHEFS_STORES_DISK_READ_H
 #define CACHEFS_STORES_DISK_READ_H
 
+#include "cachefs/credit.h"
 #include "cachefs/store.h"
 #include "cachefs/stores/disk_files.h"
 
 struct disk_reader {
 	struct disk_files *files;
 	struct counter_set *counters;
-	bool drop;          /* leave nothing of what was read in the page cache */
-	bool exact;         /* nor what the kernel would read ahead */
-	int64_t credit_max; /* 0: nothing is read around */
-	_Atomic int64_t credit;
+	bool drop;            /* leave nothing of what was read in the page cache */
+	bool exact;           /* nor what the kernel would read ahead */
+	struct credit credit; /* of 0 bytes: nothing is read around */
 };
 
 void disk_reader_init(struct disk_reader *rd, struct disk_files *files, struct counter_set *count,
