@@ -17,18 +17,10 @@ for key in layers.mem.hits layers.meta.stats layers.dir.latency.fetch.p99_ms fus
 done
 not grep -q '^knobs' flat
 grep -qx 'fuse.entry_timeout_s [0-9]*' flat
-python3 - "$M" <<'PYTHON'
-import os, pty, re, sys
-pid, terminal = pty.fork()
-if not pid:
-    os.execlp("cachefs-ctl", "cachefs-ctl", "stats", sys.argv[1])
-text = b""
-try:
-    while piece := os.read(terminal, 4096):
-        text += piece
-except OSError:
-    pass
-assert os.waitpid(pid, 0)[1] == 0, text
+on_terminal cachefs-ctl stats "$M" >out
+python3 - <<'PYTHON'
+import re
+text = open("out", "rb").read()
 lines = text.decode().splitlines()
 assert len(lines) < 12, text
 for like in (r"origin +/.*/data, 8\.00 MB fetched", r"mount +mode direct, \d+ threads", r"read +8\.00 MB in [1-9]",
@@ -70,18 +62,10 @@ stop
 rm -r tier/*
 
 start data -o 'cache.stack=meta\,mem\,throttle,throttle.bandwidth=8M'
-python3 - "$M" <<'PYTHON'
-import os, pty, re, sys
-pid, terminal = pty.fork()
-if not pid:
-    os.execlp("cachefs-ctl", "cachefs-ctl", "warm", sys.argv[1])
-text = b""
-try:
-    while piece := os.read(terminal, 4096):
-        text += piece
-except OSError:
-    pass
-assert os.waitpid(pid, 0)[1] == 0, text
+on_terminal cachefs-ctl warm "$M" >out
+python3 - <<'PYTHON'
+import re
+text = open("out", "rb").read()
 assert re.search(rb"warm: \d+ of 51 files, [\d.]+ \wB of 9\.00 MB, [\d.]+ \wB/s, [\d.]+s left", text), text
 assert text.rstrip().splitlines()[-1].find(b"warm: 51 files, 9.00 MB in") >= 0, text
 PYTHON

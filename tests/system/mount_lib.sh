@@ -5,6 +5,9 @@
 #   $T        a folder of the test's own
 #   $M        an empty mount point in it; $T/tier: a folder for a disk tier
 #   start ORIGIN [OPTION...]  mounts at $M; stop: unmounts and waits for the daemon's end
+#   start_remote FOLDER       serves it by synth-remote: process $REMOTE at $URL, a bucket and a web server
+#   as_user COMMAND...        as nobody, whom user_may_mount lets open /dev/fuse
+#   on_terminal COMMAND...    on a terminal of its own; prints what it writes there
 #   refused CODE PATTERN COMMAND...   it fails with CODE and one line on standard error like PATTERN,
 #                                     and leaves nothing mounted
 set -u
@@ -117,4 +120,46 @@ until_true()
 		sleep 0.05
 	done
 	fail "never true: $*"
+}
+
+start_remote()
+{
+	unset AWS_ENDPOINT_URL
+	export no_proxy=127.0.0.1
+	synth-remote "$1" --listen 127.0.0.1:0 >remote.out &
+	REMOTE=$!
+	until_true grep -q http:// remote.out
+	URL=$(grep -o 'http://[^ ]*' remote.out)
+}
+
+as_user()
+{
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+}
+
+# False: there is no other user here. Else ./home is that user's, with folders mnt and tier, until umount /dev/fuse.
+user_may_mount()
+{
+	[ "$(id -u)" = 0 ] && as_user true 2>/dev/null && command -v fusermount3 >/dev/null || return 1
+	mkdir dev home &&
+		mount -t tmpfs -o mode=755 none dev &&
+		mknod -m 666 dev/fuse c 10 229 &&
+		mount --bind dev/fuse /dev/fuse &&
+		chown 65534 home &&
+		as_user mkdir home/mnt home/tier || fail "cannot let another user mount"
+}
+
+on_terminal()
+{
+	python3 -c '
+import os, pty, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.execvp(sys.argv[1], sys.argv[1:])
+try:
+    while piece := os.read(terminal, 4096):
+        sys.stdout.buffer.write(piece)
+except OSError:
+    pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))' "$@"
 }

@@ -56,10 +56,7 @@ for ((i = 0; i < FILES; i++)); do
 	echo "$folder/n01440764_$i.JPEG"
 done | tee names.data | xargs truncate -s 20000
 sed "s,^data,$M," names.data >names
-synth-remote data --listen 127.0.0.1:0 >remote.out &
-REMOTE=$!
-until_true grep -q http:// remote.out
-URL=$(grep -o 'http://[^ ]*' remote.out)
+start_remote data
 
 # The daemon is started from within the group, and stays there. direct: each read reaches it.
 start_in_group()

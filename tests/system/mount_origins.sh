@@ -6,13 +6,7 @@
 mkdir -p 'data/class a' data/n02
 for i in 1 2 3; do head -c $((i * 700001)) /dev/urandom >"data/class a/file $i"; done
 head -c 100 /dev/urandom >data/n02/small
-unset AWS_ENDPOINT_URL
-export no_proxy=127.0.0.1
-
-synth-remote data --listen 127.0.0.1:0 >remote.out &
-REMOTE=$!
-until_true grep -q http:// remote.out
-URL=$(grep -o 'http://[^ ]*' remote.out)
+start_remote data
 
 # ---- each way to name it ----
 for origin in "$URL" "${URL}data" s3://data; do

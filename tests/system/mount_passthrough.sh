@@ -44,17 +44,7 @@ tier_bytes()
 }
 
 # ---- without the privilege: page, and auto without asking ----
-as_user()
-{
-	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
-}
-if [ "$(id -u)" = 0 ] && as_user true 2>/dev/null && command -v fusermount3 >/dev/null; then
-	mkdir dev home
-	mount -t tmpfs -o mode=755 none dev
-	mknod -m 666 dev/fuse c 10 229
-	mount --bind dev/fuse /dev/fuse
-	chown 65534 home
-	as_user mkdir home/mnt home/tier
+if user_may_mount; then
 	for mode in passthrough auto; do
 		as_user cachefs data home/mnt -o fuse.open_mode=$mode,disk.path=home/tier
 		as_user cachefs-ctl warm home/mnt >/dev/null

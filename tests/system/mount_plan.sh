@@ -51,18 +51,10 @@ assert j["plan"].endswith("/plan") and j["error"] is None, j'
 is origin.bytes -eq "$bytes"
 stop
 start data -o 'cache.stack=meta\,mem\,throttle,throttle.bandwidth=20M'
-python3 - "$M" <<'PYTHON'
-import os, pty, re, sys
-pid, terminal = pty.fork()
-if not pid:
-    os.execlp("cachefs-ctl", "cachefs-ctl", "warm", sys.argv[1], "--plan", "plan")
-text = b""
-try:
-    while piece := os.read(terminal, 4096):
-        text += piece
-except OSError:
-    pass
-assert os.waitpid(pid, 0)[1] == 0, text
+on_terminal cachefs-ctl warm "$M" --plan plan >out
+python3 - <<'PYTHON'
+import re
+text = open("out", "rb").read()
 assert re.search(rb"warm: \d+ of 201 lines, [\d.]+ \wB, [\d.]+ \wB/s", text), text
 assert b"warm: 201 lines" in text.rstrip().splitlines()[-1], text
 PYTHON

@@ -8,13 +8,7 @@ mkdir -p data/a data/b data/c/deep
 for i in $(seq 300); do echo "$i" >"data/a/f$i"; done
 echo b >data/b/only
 echo c >data/c/deep/leaf
-unset AWS_ENDPOINT_URL
-export no_proxy=127.0.0.1
-
-synth-remote data --listen 127.0.0.1:0 >remote.out &
-REMOTE=$!
-until_true grep -q http:// remote.out
-URL=$(grep -o 'http://[^ ]*' remote.out)
+start_remote data
 
 # Extra knobs.
 start_mount()

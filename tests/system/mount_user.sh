@@ -46,17 +46,7 @@ if [ "$(id -u)" = 0 ] && [ -x /sbin/mount.fuse3 ] && mount --bind "$installed" /
 fi
 
 # ---- an ordinary user ----
-as_user()
-{
-	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
-}
-if [ "$(id -u)" = 0 ] && as_user true 2>/dev/null && command -v fusermount3 >/dev/null; then
-	mkdir dev home
-	mount -t tmpfs -o mode=755 none dev
-	mknod -m 666 dev/fuse c 10 229
-	mount --bind dev/fuse /dev/fuse
-	chown 65534 home
-	as_user mkdir home/mnt home/tier
+if user_may_mount; then
 	root_mnt=$M
 	M=$T/home/mnt
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What meta answers itself, when it asks again, and what it says while the origin is down. */
-#include "tests/test_stack.h"
+#include "tests/test_names.h"
 
 #include <stdio.h>
 
@@ -8,19 +8,6 @@
 #include "cachefs/stores/meta_table.h"
 
 #define MS NSEC_PER_MSEC
-
-static uint64_t size_of(int file)
-{
-	return 100 + (uint64_t)file;
-}
-
-struct fixture {
-	struct config *cfg;
-	struct null_origin *origin;
-	struct stack *stack;
-	struct store *top;
-	struct object obj;
-};
 
 static void open_fixture(struct fixture *f, const char *settings)
 {
@@ -30,38 +17,9 @@ static void open_fixture(struct fixture *f, const char *settings)
 	f->top = stack_top(f->stack);
 }
 
-static void close_fixture(struct fixture *f)
-{
-	stack_close(f->stack);
-	config_free(f->cfg);
-}
-
 static void sleep_ms(int ms)
 {
 	clock_sleep_until(clock_now_ns() + ms * MS);
-}
-
-static int count(void *arg, const struct object *entry)
-{
-	++*(int *)arg;
-	return 0;
-}
-
-static int list(struct fixture *f, const char *dir)
-{
-	int n = 0, r = store_list(f->top, dir, STORE_WAIT, count, &n);
-
-	return r < 0 ? r : n;
-}
-
-static int stat_now(struct fixture *f, const char *name)
-{
-	return store_stat(f->top, name, STORE_NOWAIT, &f->obj);
-}
-
-static int stat_wait(struct fixture *f, const char *name)
-{
-	return store_stat(f->top, name, STORE_WAIT, &f->obj);
 }
 
 static void test_asks_once(void **state)

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The metadata snapshot: what the next mount knows, and what it does not believe. */
-#include "tests/test_stack.h"
+#include "tests/test_names.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
-
-static uint64_t size_of(int file)
-{
-	return 100 + (uint64_t)file;
-}
 
 static char folder[] = "/tmp/test-snapshot-XXXXXX";
 static char path[64];
@@ -32,14 +27,6 @@ static int remove_file(void **state)
 	return 0;
 }
 
-struct fixture {
-	struct config *cfg;
-	struct null_origin *origin;
-	struct stack *stack;
-	struct store *top;
-	struct object obj;
-};
-
 static void open_as(struct fixture *f, const char *origin_text, const char *settings)
 {
 	struct err err = {0};
@@ -59,40 +46,11 @@ static void open_fixture(struct fixture *f, const char *settings)
 	open_as(f, "null", settings);
 }
 
-static void close_fixture(struct fixture *f)
-{
-	stack_close(f->stack);
-	config_free(f->cfg);
-}
-
-static int count(void *arg, const struct object *entry)
-{
-	++*(int *)arg;
-	return 0;
-}
-
 static int list_now(struct fixture *f, const char *dir)
 {
 	int n = 0, r = store_list(f->top, dir, STORE_NOWAIT, count, &n);
 
 	return r < 0 ? r : n;
-}
-
-static int list(struct fixture *f, const char *dir)
-{
-	int n = 0, r = store_list(f->top, dir, STORE_WAIT, count, &n);
-
-	return r < 0 ? r : n;
-}
-
-static int stat_now(struct fixture *f, const char *name)
-{
-	return store_stat(f->top, name, STORE_NOWAIT, &f->obj);
-}
-
-static int stat_wait(struct fixture *f, const char *name)
-{
-	return store_stat(f->top, name, STORE_WAIT, &f->obj);
 }
 
 /* A mount that lists root, d1 and d2, looks up d3/f30 and d1/none, and leaves. */
